@@ -1,0 +1,26 @@
+/** What carries publications to all replicas: a pipe that gives positions to nobody and keeps nothing. */
+
+/** One publication on its way between replicas. */
+export interface RelayRecord {
+  /** The publication's `data`, as JSON text in one line. */
+  data: string;
+  /** Absent in rooms without positions. */
+  offset?: number;
+  epoch?: string;
+  /** JSON text of the publisher's ClientInfo, where the room shows it. */
+  info?: string;
+}
+
+/**
+ * The contract, held by one suite for all implementations:
+ * - a record is handed to `deliver` on every other replica that follows its room, in the order of publishing per room;
+ * - the publishing replica never gets its own record back;
+ * - `publish` never throws and never waits; what is lost is found by positions, not here.
+ */
+export interface Relay {
+  start(deliver: (room: string, record: RelayRecord) => void): Promise<void>;
+  publish(room: string, record: RelayRecord): void;
+  /** The rooms with members on this replica, whole; called on change. */
+  follow(rooms: Iterable<string>): void;
+  close(): Promise<void>;
+}
