@@ -1,0 +1,10 @@
+/** Resolves once `holds` is truthy, with its value; looks again every 10 ms and gives up with `what` after `withinMs`. */
+export async function until<T>(holds: () => T | Promise<T>, what = String(holds), withinMs = 15_000): Promise<NonNullable<T>> {
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const value = await holds();
+    if (value) return value;
+    if (performance.now() > deadline) throw new Error(`did not come true within ${withinMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
