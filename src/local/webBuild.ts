@@ -1,0 +1,34 @@
+/** Builds the web UI when it is missing or older than its sources. */
+
+import { stat } from 'node:fs/promises';
+import { glob } from 'node:fs/promises';
+import { join } from 'node:path';
+
+const sources = ['web/index.html', 'web/vite.config.ts', 'web/public/**/*', 'web/src/**/*', 'src/protocol/**/*', 'package-lock.json'];
+
+async function modifiedAt(path: string): Promise<number> {
+  try {
+    return (await stat(path)).mtimeMs;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
+/** True when `web/dist` below `root` is missing or older than a file it is made from. */
+export async function webIsStale(root: string): Promise<boolean> {
+  const built = await modifiedAt(join(root, 'web/dist/index.html'));
+  if (built === 0) return true;
+  for await (const path of glob(sources, { cwd: root })) {
+    if ((await modifiedAt(join(root, path))) > built) return true;
+  }
+  return false;
+}
+
+/** Builds `web/dist` below `root` with Vite; throws when Vite, a development dependency, is not installed. */
+export async function buildWeb(root: string): Promise<void> {
+  const { build } = await import('vite').catch((error: unknown) => {
+    throw new Error('The web UI has to be built, but Vite is not installed. Run "npm ci" without --omit=dev, then start again.', { cause: error });
+  });
+  await build({ root: join(root, 'web'), logLevel: 'warn', configFile: join(root, 'web/vite.config.ts') });
+}
