@@ -1,0 +1,66 @@
+/** Keeps an agent for this very machine running beside the hub, as a process of its own. */
+
+import { spawn, type ChildProcess } from 'node:child_process';
+import { join } from 'node:path';
+import process from 'node:process';
+
+export interface LocalAgentOptions {
+  /** The folder that holds `agent/main.ts`. */
+  root: string;
+  stateDir: string;
+  hubUrl: string;
+  /** Absent when the state folder holds an identity already. */
+  enrolmentToken?: string;
+  /** Told when the agent ended by itself and will be started again. */
+  onExit: (code: number | null, signal: NodeJS.Signals | null, againInMs: number) => void;
+}
+
+const restartMs = { first: 1_000, most: 60_000 };
+
+/** Starts the agent and starts it again, with doubling pauses, when it ends by itself. It leaves with the hub, however that ends. */
+export function startLocalAgent(options: LocalAgentOptions): { close(): Promise<void> } {
+  let child: ChildProcess | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let closed = false;
+  let pauseMs = restartMs.first;
+
+  const start = (): void => {
+    const startedAt = performance.now();
+    child = spawn(process.execPath, [join(options.root, 'agent/main.ts')], {
+      // The channel tells the agent when the hub is gone, even after kill -9.
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      env: {
+        PATH: process.env.PATH,
+        HUB_URL: options.hubUrl,
+        STATE_DIR: options.stateDir,
+        ...(options.enrolmentToken === undefined ? {} : { ENROLMENT_TOKEN: options.enrolmentToken }),
+      },
+    });
+    child.once('exit', (code, signal) => {
+      child = undefined;
+      if (closed) return;
+      if (performance.now() - startedAt > restartMs.most) pauseMs = restartMs.first;
+      options.onExit(code, signal, pauseMs);
+      timer = setTimeout(start, pauseMs);
+      pauseMs = Math.min(pauseMs * 2, restartMs.most);
+    });
+  };
+  start();
+
+  return {
+    async close(): Promise<void> {
+      closed = true;
+      clearTimeout(timer);
+      const leaving = child;
+      if (!leaving || leaving.exitCode !== null || leaving.signalCode !== null) return;
+      await new Promise<void>((resolve) => {
+        const overdue = setTimeout(() => leaving.kill('SIGKILL'), 3_000);
+        leaving.once('exit', () => {
+          clearTimeout(overdue);
+          resolve();
+        });
+        leaving.kill('SIGTERM');
+      });
+    },
+  };
+}
