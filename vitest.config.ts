@@ -1,0 +1,21 @@
+/** How the tests run: forked processes, few at a time, one database server for all of them. */
+
+import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { defineConfig } from 'vitest/config';
+
+const database = 'test/support/globalDatabase.ts';
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
+    globalSetup: existsSync(new URL(database, import.meta.url)) ? [database] : [],
+    pool: 'forks',
+    maxWorkers: Math.max(2, availableParallelism()),
+    // Real servers on a busy machine: generous limits, so that only what truly hangs fails.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 20_000,
+    chaiConfig: { truncateThreshold: 400 },
+  },
+});
