@@ -13,7 +13,7 @@ export const Time = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 })
 /** One line for people: no control characters. */
 export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f\\u2028\\u2029]*$' });
 const Email = Type.String({ minLength: 3, maxLength: 254, pattern: '^[^\\s@\\u0000-\\u001f\\u007f]+@[^\\s@\\u0000-\\u001f\\u007f]+$' });
-const Password = Type.String({ minLength: 10, maxLength: 200 });
+const Password = Type.String({ minLength: 8, maxLength: 200 });
 const Token = Type.String({ minLength: 20, maxLength: 200, pattern: '^[A-Za-z0-9_-]+$' });
 const MessageText = Type.String({ minLength: 1, maxLength: 16_000 });
 
@@ -173,8 +173,8 @@ export const Enrolment = Type.Object({
 export type Enrolment = Static<typeof Enrolment>;
 export const AddedHost = Type.Object({ id: Id, name: Type.String(), enrolment: Enrolment });
 export type AddedHost = Static<typeof AddedHost>;
-/** `from` inclusive, `to` exclusive; at most a day apart. */
-export const SamplesQuery = Type.Object({ from: Time, to: Time }, strict);
+/** `from` inclusive, `to` exclusive; without `to`: until now. */
+export const SamplesQuery = Type.Object({ from: Time, to: Type.Optional(Time) }, strict);
 export type SamplesQuery = Static<typeof SamplesQuery>;
 
 export const Group = Type.Object({ id: Id, name: Type.String(), role: Role, hosts: Type.Integer() });
