@@ -1,0 +1,118 @@
+/** What the hub counts about itself, for Prometheus. */
+
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { ExportedHost } from './hostMetrics.ts';
+import { hostMetrics } from './hostMetrics.ts';
+
+/** Asked at each scrape; may be called from the first scrape on, so each must work before its part has started. */
+export interface MetricSources {
+  connections(): { agent: number; user: number };
+  subscriptions(): number;
+  /** Database connections by state, such as `{ used: 3, idle: 7 }`. */
+  dbPool(): Record<string, number>;
+  /** Dependencies by name: true while away, such as `{ postgresql: false }`. */
+  degraded(): Record<string, boolean>;
+  /** Those whose agent is connected to this replica. */
+  hosts(): Iterable<ExportedHost>;
+}
+
+/** Plain callbacks for the parts below; seconds where not said otherwise. Label values come from small fixed sets. */
+export interface Metrics {
+  received(kind: string, count?: number): void;
+  sent(kind: string, count?: number): void;
+  /** A sample's way from arrival to commit. */
+  committed(seconds: number): void;
+  /** A publication's way from arrival to the last socket write on this replica. */
+  delivered(seconds: number): void;
+  /** A publication's way from one replica to another. */
+  relayed(seconds: number): void;
+  /** `route` is the pattern, never the path. */
+  http(method: string, route: string, status: number, seconds: number): void;
+  error(where: string): void;
+  dropped(what: string, count?: number): void;
+  slowClientClosed(): void;
+  recovered(result: 'recovered' | 'not_recovered'): void;
+  /** Set when a stop ran out of time with clients still connected. */
+  drainIncomplete(): void;
+  /** The whole page for `/metrics`. */
+  text(): Promise<string>;
+  readonly contentType: string;
+  close(): void;
+}
+
+/** One registry per hub, so that several hubs can live in one process. */
+export function createMetrics(sources: MetricSources): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  // Gauges named like counters, which promtool refuses; `nodejs_active_resources` says the same by type.
+  for (const name of ['handles', 'requests', 'resources']) registry.removeSingleMetric(`nodejs_active_${name}_total`);
+
+  const gauge = (name: string, help: string, labelNames: string[], read: () => [Record<string, string>, number][]): void => {
+    const made = new Gauge({
+      name: `hostroom_${name}`,
+      help,
+      labelNames,
+      registers,
+      collect() {
+        made.reset();
+        for (const [labels, value] of read()) made.set(labels, value);
+      },
+    });
+  };
+  const counter = (name: string, help: string, labelNames: string[] = []): Counter =>
+    new Counter({ name: `hostroom_${name}`, help, labelNames, registers });
+  const histogram = (name: string, help: string, buckets: number[], labelNames: string[] = []): Histogram =>
+    new Histogram({ name: `hostroom_${name}`, help, buckets, labelNames, registers });
+
+  gauge('connections', 'Open WebSocket connections by kind of client.', ['kind'], () =>
+    Object.entries(sources.connections()).map(([kind, value]) => [{ kind }, value]),
+  );
+  gauge('subscriptions', 'Subscriptions of all clients of this replica.', [], () => [[{}, sources.subscriptions()]]);
+  gauge('db_pool', 'Database connections by state.', ['state'], () =>
+    Object.entries(sources.dbPool()).map(([state, value]) => [{ state }, value]),
+  );
+  gauge('degraded', '1 while the dependency is away and the hub works without it.', ['dependency'], () =>
+    Object.entries(sources.degraded()).map(([dependency, away]) => [{ dependency }, away ? 1 : 0]),
+  );
+  const drain = new Gauge({ name: 'hostroom_drain_incomplete', help: '1 once a stop ran out of time with clients connected.', registers });
+  const received = counter('messages_received_total', 'Commands received, by kind of client.', ['kind']);
+  const sent = counter('messages_sent_total', 'Replies and pushes sent, by kind of client.', ['kind']);
+  const errors = counter('errors_total', 'Failures that the log tells of, by the part that failed.', ['where']);
+  const dropped = counter('dropped_total', 'What was dropped because a bound was reached.', ['what']);
+  const slow = counter('slow_clients_closed_total', 'Clients closed because they read too slowly.');
+  const recoveries = counter('recoveries_total', 'Subscriptions that asked for recovery, by result.', ['result']);
+  const commit = histogram('sample_commit_seconds', 'Time from the arrival of a sample to its commit.', steps(0.001, 5));
+  const deliver = histogram('deliver_seconds', 'Time from arrival to socket write.', steps(0.0001, 0.5));
+  const relay = histogram('relay_seconds', 'Time of a publication between replicas.', steps(0.0001, 0.5));
+  const http = histogram('http_request_duration_seconds', 'Time of HTTP requests.', steps(0.001, 10), ['method', 'route', 'status']);
+
+  return {
+    received: (kind, count = 1) => received.inc({ kind }, count),
+    sent: (kind, count = 1) => sent.inc({ kind }, count),
+    committed: (seconds) => commit.observe(seconds),
+    delivered: (seconds) => deliver.observe(seconds),
+    relayed: (seconds) => relay.observe(seconds),
+    http: (method, route, status, seconds) => http.observe({ method, route, status: String(status) }, seconds),
+    error: (where) => errors.inc({ where }),
+    dropped: (what, count = 1) => dropped.inc({ what }, count),
+    slowClientClosed: () => slow.inc(),
+    recovered: (result) => recoveries.inc({ result }),
+    drainIncomplete: () => drain.set(1),
+    text: async () => `${await registry.metrics()}\n${hostMetrics(sources.hosts())}`,
+    contentType: registry.contentType,
+    close: () => registry.clear(),
+  };
+}
+
+/** Buckets 1, 2.5, 5 per power of ten from `first` to `last`, both included where they fall on a step. */
+function steps(first: number, last: number): number[] {
+  const found: number[] = [];
+  for (let power = Math.round(Math.log10(first)); power < 3; power++) {
+    for (const step of [1, 2.5, 5]) {
+      const bucket = Number(`${step}e${power}`);
+      if (bucket >= first && bucket <= last) found.push(bucket);
+    }
+  }
+  return found;
+}

@@ -1,0 +1,60 @@
+/** The private server for those who run the hub: `/metrics`, `/healthz`, `/readyz`. */
+
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+
+export interface OpsServerOptions {
+  host: string;
+  /** 0: any free port. */
+  port: number;
+  metrics: { text(): Promise<string>; contentType: string };
+  /** Undefined: give me new connections; else why not, such as `starting` or `draining`. */
+  notReady(): string | undefined;
+  onError(error: unknown): void;
+}
+
+/** Listens; rejects when the port is taken. `/healthz` answers as long as the event loop turns and asks nothing else. */
+export async function startOpsServer(options: OpsServerOptions): Promise<{ port: number; close(): Promise<void> }> {
+  const server = createServer({ headersTimeout: 5_000, requestTimeout: 5_000, keepAliveTimeout: 65_000, maxHeaderSize: 8_192 });
+  server.on('request', (request, response) => {
+    answer(options, request, response).catch((error: unknown) => {
+      options.onError(error);
+      if (!response.headersSent) response.writeHead(500, { 'content-type': 'text/plain' });
+      response.end('failed; the log has the reason\n');
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  server.on('error', options.onError);
+  const { port } = server.address() as AddressInfo;
+  return {
+    port,
+    close: () =>
+      new Promise((resolve, reject) => {
+        server.close((error) => (error ? reject(error) : resolve()));
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(options: OpsServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const send = (status: number, body: string, type = 'text/plain; charset=utf-8'): void => {
+    response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  };
+  if (request.method !== 'GET' && request.method !== 'HEAD') return send(405, 'only GET\n');
+  const path = request.url?.split('?', 1)[0];
+  if (path === '/healthz') return send(200, 'ok\n');
+  if (path === '/readyz') {
+    const reason = options.notReady();
+    return send(reason === undefined ? 200 : 503, `${reason ?? 'ready'}\n`);
+  }
+  if (path === '/metrics') return send(200, await options.metrics.text(), options.metrics.contentType);
+  return send(404, 'here are /metrics, /healthz and /readyz\n');
+}
