@@ -1,0 +1,97 @@
+/** Reads and writes the one-second samples of hosts. */
+
+import type { Sql } from '../db/database.ts';
+
+/** One publication of an agent as it is stored; `frame` is the publication's data as JSON text in one line. */
+export interface SampleRow {
+  host: string;
+  kind: 'sample' | 'processes';
+  /** Milliseconds since 1970 UTC. */
+  at: number;
+  boot: string;
+  seq: number;
+  frame: string;
+}
+
+/** PostgreSQL's array literal of values that need no quoting (ids, numbers, kinds): a tenth of the driver's own cost. */
+const array = (rows: readonly SampleRow[], field: 'host' | 'kind' | 'at' | 'boot' | 'seq'): string => {
+  let text = '{';
+  for (const row of rows) text += (text.length > 1 ? ',' : '') + row[field];
+  return text + '}';
+};
+
+/**
+ * Inserts all rows in one statement that commits by itself; rows whose (host, kind, at) is stored already are left alone.
+ * Returns how many were new. JSON in one line has no newline, so the frames travel as one text without any escaping.
+ */
+export async function insertSamples(sql: Sql, rows: readonly SampleRow[]): Promise<number> {
+  const result = await sql`
+    insert into sample_hot (host, kind, at, boot, seq, frame)
+    select host, kind, to_timestamp(at / 1000), boot, seq, convert_to(frame, 'UTF8')
+    from unnest(
+      ${array(rows, 'host')}::uuid[], ${array(rows, 'kind')}::text[], ${array(rows, 'at')}::float8[],
+      ${array(rows, 'boot')}::uuid[], ${array(rows, 'seq')}::bigint[],
+      string_to_array(${rows.map((row) => row.frame).join('\n')}::text, chr(10))
+    ) as given (host, kind, at, boot, seq, frame)
+    on conflict do nothing`;
+  return result.count;
+}
+
+/** The indexes of those rows whose place (host, kind, at) is taken by another publication (another boot or seq). */
+export async function findConflicts(sql: Sql, rows: readonly SampleRow[]): Promise<number[]> {
+  const found = await sql<{ index: number }[]>`
+    select (given.index - 1)::int as index
+    from unnest(
+      ${array(rows, 'host')}::uuid[], ${array(rows, 'kind')}::text[], ${array(rows, 'at')}::float8[],
+      ${array(rows, 'boot')}::uuid[], ${array(rows, 'seq')}::bigint[]
+    ) with ordinality as given (host, kind, at, boot, seq, index)
+    join sample_hot stored on stored.host = given.host and stored.kind = given.kind and stored.at = to_timestamp(given.at / 1000)
+    where stored.boot <> given.boot or stored.seq <> given.seq`;
+  return found.map((row) => row.index);
+}
+
+export interface StoredFrame {
+  kind: SampleRow['kind'];
+  boot: string;
+  seq: number;
+  at: number;
+  frame: string;
+}
+
+/** The newest publications of a host, newest first, at most `limit` of each kind. */
+export async function newestFrames(sql: Sql, host: string, limit: number): Promise<StoredFrame[]> {
+  return sql<StoredFrame[]>`
+    select kind, boot, seq::float8 as seq, (extract(epoch from at) * 1000)::float8 as at, convert_from(frame, 'UTF8') as frame
+    from (
+      (select * from sample_hot where host = ${host} and kind = 'sample' order by at desc limit ${limit})
+      union all
+      (select * from sample_hot where host = ${host} and kind = 'processes' order by at desc limit ${limit})
+    ) newest
+    order by newest.at desc, seq desc`;
+}
+
+/**
+ * The samples of a host from `fromMs` (inclusive) to `toMs` (exclusive), ascending, as pages of JSON texts. Each page is a query
+ * of its own, so that a reader who stalls holds neither a connection nor more than one page in memory.
+ */
+export async function* streamSamples(sql: Sql, host: string, fromMs: number, toMs: number, pageRows = 500): AsyncGenerator<string[]> {
+  let sinceMs = fromMs - 1;
+  for (;;) {
+    const page = await sql<{ at: number; frame: string }[]>`
+      select (extract(epoch from at) * 1000)::float8 as at, convert_from(frame, 'UTF8') as frame
+      from sample_hot
+      where host = ${host} and kind = 'sample'
+        and at > to_timestamp(${sinceMs}::float8 / 1000) and at < to_timestamp(${toMs}::float8 / 1000)
+      order by at limit ${pageRows}`;
+    const last = page.at(-1);
+    if (!last) return;
+    yield page.map((row) => row.frame);
+    if (page.length < pageRows) return;
+    sinceMs = last.at;
+  }
+}
+
+/** Forgets everything a host ever sent. */
+export async function deleteSamples(sql: Sql, host: string): Promise<void> {
+  await sql`delete from sample_hot where host = ${host}`;
+}
