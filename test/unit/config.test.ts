@@ -67,7 +67,7 @@ test('all faults are listed at once, each with its name and remedy', () => {
     REDIS_URL: 'redis://localhost',
   });
   expect(faults[0]).toBe('PORT: "abc" is not a port number (1–65535); unset it for 8080');
-  expect(faults.map((fault) => fault.split(':')[0]).sort()).toEqual([
+  expect(faults.map((fault) => fault.split(':')[0] ?? '').sort((a, b) => a.localeCompare(b))).toEqual([
     'ADMIN_EMAIL',
     'ADMIN_PASSWORD',
     'ALLOWED_ORIGINS',
