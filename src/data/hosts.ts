@@ -1,0 +1,97 @@
+/** Reads and writes hosts, without their connections' state. */
+
+import type { Sql } from '../db/database.ts';
+import type { Inventory } from '../protocol/kinds.ts';
+import type { PublicKey, Role } from '../protocol/rest.ts';
+import type { Asker, Slice } from './groups.ts';
+
+export type Platform = Record<string, string | number | boolean | null>;
+
+/** A host as someone may see it; times in ms since 1970 UTC. */
+export interface HostRow {
+  id: string;
+  name: string;
+  group: { id: string; name: string };
+  online: boolean;
+  onlineSince: number | null;
+  lastSampleAt: number | null;
+  createdAt: number;
+  platform: Platform | null;
+  inventory: Inventory | null;
+  role: Role;
+}
+
+const hostColumns = (sql: Sql, asker: Asker) => sql`
+  host.id, host.name, json_build_object('id', host_group.id, 'name', host_group.name) as "group", host.online,
+  (extract(epoch from host.online_since) * 1000)::float8 as "onlineSince",
+  (extract(epoch from host.last_sample_at) * 1000)::float8 as "lastSampleAt",
+  (extract(epoch from host.created_at) * 1000)::float8 as "createdAt",
+  host.platform, host.inventory, case when ${asker.admin} then 'owner' else membership.role end as role`;
+
+/** The host as someone may see it; undefined where they may not, or there is none. */
+export async function findHostFor(sql: Sql, asker: Asker, id: string): Promise<HostRow | undefined> {
+  const [row] = await sql<HostRow[]>`
+    select ${hostColumns(sql, asker)}
+    from host join host_group on host_group.id = host.host_group
+      left join membership on membership.host_group = host.host_group and membership.person = ${asker.id}
+    where host.id = ${id} and (${asker.admin} or membership.person is not null)`;
+  return row;
+}
+
+/** The hosts that someone may see, by id, which is their order of making. */
+export async function listHostsFor(sql: Sql, asker: Asker, slice: Slice): Promise<HostRow[]> {
+  return sql<HostRow[]>`
+    select ${hostColumns(sql, asker)}
+    from host join host_group on host_group.id = host.host_group
+      left join membership on membership.host_group = host.host_group and membership.person = ${asker.id}
+    where (${asker.admin} or membership.person is not null) and (${slice.after ?? null}::uuid is null or host.id > ${slice.after ?? null}::uuid)
+    order by host.id limit ${slice.limit}`;
+}
+
+export interface HostKey {
+  id: string;
+  name: string;
+  group: string;
+  /** Null until its agent enrolled. */
+  publicKey: PublicKey | null;
+}
+
+/** What a connect token of an agent is checked against. */
+export async function findHostKey(sql: Sql, id: string): Promise<HostKey | undefined> {
+  const [row] = await sql<HostKey[]>`select id, name, host_group as "group", public_key as "publicKey" from host where id = ${id}`;
+  return row;
+}
+
+/** Locks the host for the rest of the transaction. */
+export async function lockHostKey(sql: Sql, id: string): Promise<HostKey | undefined> {
+  const [row] = await sql<HostKey[]>`
+    select id, name, host_group as "group", public_key as "publicKey" from host where id = ${id} for update`;
+  return row;
+}
+
+export async function insertHost(sql: Sql, host: { id: string; name: string; group: string }): Promise<void> {
+  await sql`insert into host (id, host_group, name) values (${host.id}, ${host.group}, ${host.name})`;
+}
+
+/** The host's own conversation, with the host's id. */
+export async function insertHostRoom(sql: Sql, host: { id: string; name: string; group: string }): Promise<void> {
+  await sql`insert into room (id, host_group, host, name) values (${host.id}, ${host.group}, ${host.id}, ${host.name})`;
+}
+
+export async function setHostKey(sql: Sql, id: string, publicKey: PublicKey, platform: Platform | null): Promise<void> {
+  await sql`
+    update host set public_key = ${JSON.stringify(publicKey)}::text::jsonb,
+      platform = coalesce(${platform === null ? null : JSON.stringify(platform)}::text::jsonb, platform)
+    where id = ${id}`;
+}
+
+/** Renames the host and its conversation together. */
+export async function renameHostRow(sql: Sql, id: string, name: string): Promise<void> {
+  await sql`with renamed as (update host set name = ${name} where id = ${id}) update room set name = ${name} where host = ${id}`;
+}
+
+/** Removes the host, its conversation and its enrolments; its samples are kept elsewhere. False where there was none. */
+export async function deleteHostRow(sql: Sql, id: string): Promise<boolean> {
+  const result = await sql`delete from host where id = ${id}`;
+  return result.count > 0;
+}
