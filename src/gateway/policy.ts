@@ -1,45 +1,23 @@
 /** What the protocol layer asks its owner: who someone is, which rooms they may use, what a publish or rpc does. */
 
-import type { Stream } from '../hub/stream.ts';
-import type { Client } from '../hub/client.ts';
-import type { ConnectRequest, PublishRequest, RefreshRequest, RpcRequest, SubRefreshRequest, SubscribeRequest } from '../protocol/commands.ts';
+import type { Client, Identity } from '../hub/client.ts';
+import type { Grant } from '../hub/room.ts';
+import type {
+  ConnectRequest,
+  PublishRequest,
+  RefreshRequest,
+  RpcRequest,
+  SubRefreshRequest,
+  SubscribeRequest,
+} from '../protocol/commands.ts';
 
-/** Who stands behind a connection, once it connected. */
-export interface Identity {
-  /** `user` of ClientInfo; empty for anonymous. */
-  user: string;
-  /** Label of the metrics, and the unit of limits. */
-  kind: 'agent' | 'user';
-  /** `conn_info` of ClientInfo. */
-  info?: unknown;
-  /** Hub time in ms when the credentials end; the client is asked to refresh before. */
-  expiresAt?: number;
-  /** The session or key behind the credentials; what a revocation names. */
-  session?: string;
-  /** Inbound frame cap once connected. */
-  maxFrameBytes: number;
-  /** Whatever the owner wants to find again on the client (boot and connection of an agent). */
-  extra?: unknown;
-}
+export type { Identity } from '../hub/client.ts';
+export type { Grant } from '../hub/room.ts';
 
 export interface Admission {
   identity: Identity;
   /** `data` of the connect result. */
   data?: unknown;
-}
-
-/** The room as this client may use it. */
-export interface Grant {
-  /** Absent: a room without positions. */
-  stream?: Stream;
-  joinLeave: boolean;
-  presence: boolean;
-  /** A slow reader may miss publications here and is told to recover; elsewhere nothing is skipped. */
-  skippable: boolean;
-  /** `data` of the subscribe result, read after the position was taken. */
-  data?: () => unknown;
-  /** Hub time in ms. */
-  expiresAt?: number;
 }
 
 /** A reply that waits for something slow; later commands do not wait for it. */

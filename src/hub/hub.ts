@@ -1,0 +1,333 @@
+/** The rooms of this replica: who is in them, and how a publication reaches everyone there. */
+
+import { closes, errors, unsubscribes, type EndCode } from '../protocol/codes.ts';
+import type { ClientInfo, Position } from '../protocol/commands.ts';
+import { encodePresencePush, encodePush, encodeUnsubscribe } from '../protocol/replies.ts';
+import type { Relay, RelayRecord } from '../relay/relay.ts';
+import { Client, type Identity } from './client.ts';
+import { noMetrics, type HubMetrics } from './metrics.ts';
+import { Order } from './position.ts';
+import { maxRecovered, start, type Wish } from './recovery.ts';
+import { Refusal } from './refusal.ts';
+import { Membership, Room, type Grant } from './room.ts';
+import { SlowClients } from './slow.ts';
+import { Spread } from './spread.ts';
+import type { Range, StreamEntry, StreamPage } from './stream.ts';
+import { Turn } from './turn.ts';
+import type { Wire } from './wire.ts';
+
+export interface HubOptions {
+  relay: Relay;
+  metrics?: HubMetrics;
+  /** Something failed that nobody waits for; `what` says what was tried. */
+  onError?: (error: unknown, what: string) => void;
+  /** How long a publication waits for missing ones before the stream is asked. */
+  holeWaitMs?: number;
+  /** Over how long the pushes 2500 of one room are spread. */
+  spreadMs?: number;
+  /** People's join and leave are pushed in rooms of up to so many members. */
+  joinLeaveUpTo?: number;
+  /** How long a client may stay over 256 KiB. */
+  slowMs?: number;
+}
+
+/** How a subscription begins. */
+export interface Joined {
+  /** Absent in a room without positions. */
+  position?: Position;
+  recovered: boolean;
+  publications: StreamEntry[];
+  data?: unknown;
+}
+
+export class Hub {
+  readonly #rooms = new Map<string, Room>();
+  readonly #clients = new Set<Client>();
+  readonly #relay: Relay;
+  readonly #metrics: HubMetrics;
+  readonly #options: HubOptions;
+  readonly #turn: Turn;
+  readonly #slow: SlowClients;
+  readonly #spread: Spread;
+  #followDue = false;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    this.#relay = options.relay;
+    this.#metrics = options.metrics ?? noMetrics;
+    this.#spread = new Spread(options.spreadMs ?? 1000);
+    this.#slow = new SlowClients(options.slowMs, {
+      drained: (membership) => this.#end(membership, unsubscribes.insufficientState),
+      tooLong: (client) => this.#closeSlow(client),
+    });
+    this.#turn = new Turn({
+      becameSlow: (client) => this.#slow.add(client),
+      skipped: (membership) => {
+        this.#metrics.dropped('slow_client', 1);
+        this.#slow.skip(membership);
+      },
+      tooSlow: (client) => this.#closeSlow(client),
+      closed: (client) => this.remove(client),
+      replied: (count) => this.#metrics.sent('reply', count),
+    });
+  }
+
+  /** Connects the relay; before it, `deliver` comes from this replica only. */
+  start(): Promise<void> {
+    return this.#relay.start((room, record) => this.deliver(room, record));
+  }
+
+  /** A new connection, known to the hub until `remove`. */
+  add(id: string, identity: Identity, wire: Wire): Client {
+    const client = new Client(id, identity, wire, this.#turn);
+    this.#clients.add(client);
+    return client;
+  }
+
+  /** Takes the connection out of all its rooms. Harmless when it is out already. */
+  remove(client: Client): void {
+    if (!this.#clients.delete(client)) return;
+    client.closed = true;
+    this.#slow.delete(client);
+    for (const membership of client.rooms.values()) this.#leave(membership);
+    for (const name of client.attached) {
+      const room = this.#rooms.get(name);
+      if (!room?.attached.delete(client)) continue;
+      this.#pushPresence(room, 'leave', client);
+      this.#forgetIfEmpty(room);
+    }
+    client.attached = [];
+  }
+
+  /** All connections of this replica, for counts and revocation. */
+  clients(): Iterable<Client> {
+    return this.#clients;
+  }
+
+  get connections(): number {
+    return this.#clients.size;
+  }
+
+  get subscriptions(): number {
+    let sum = 0;
+    for (const room of this.#rooms.values()) sum += room.members.size;
+    return sum;
+  }
+
+  /** Puts a record into the room: here and now, then on all other replicas. Never waits, never throws. */
+  publish(name: string, record: RelayRecord): void {
+    this.deliver(name, record);
+    this.#relay.publish(name, record);
+  }
+
+  /** Hands a record to this replica's members of the room, in the order of its offsets. */
+  deliver(name: string, record: RelayRecord): void {
+    const room = this.#rooms.get(name);
+    if (!room || room.members.size === 0) return;
+    const { offset, epoch } = record;
+    if (offset === undefined || epoch === undefined) return this.#put(room, record);
+    const first = !room.order.known;
+    const verdict = room.order.take(epoch, offset, record);
+    if (verdict === 'deliver') {
+      this.#put(room, record, first);
+      for (const held of room.order.release()) this.#put(room, held);
+    } else if (verdict === 'held') {
+      room.holeTimer ??= setTimeout(() => void this.#fillHole(room), this.#options.holeWaitMs ?? 200);
+    } else if (verdict === 'overflow') {
+      this.#giveUp(room, 'hole');
+    } else if (verdict === 'turned') {
+      for (const member of room.members.values()) member.collect(record);
+      this.#giveUp(room, 'epoch');
+    } else {
+      this.#metrics.dropped('duplicate', 1);
+    }
+  }
+
+  /** Makes the connection a presence member without subscribing it. */
+  attach(client: Client, name: string): void {
+    if (client.closed) return;
+    const room = this.#open(name);
+    if (room.attached.has(client)) return;
+    room.attached.add(client);
+    client.attached.push(name);
+    this.#pushPresence(room, 'join', client);
+  }
+
+  /** Who is in the room on this replica, subscribed or attached, each connection once. */
+  members(name: string): ClientInfo[] {
+    const room = this.#rooms.get(name);
+    if (!room) return [];
+    const infos: ClientInfo[] = [];
+    for (const client of room.attached) infos.push(client.info);
+    for (const [client, { state }] of room.members) if (state !== 'joining' && !room.attached.has(client)) infos.push(client.info);
+    return infos;
+  }
+
+  /**
+   * Subscribes the connection. `reply` runs at the very moment it goes live: what it sends stands before the room's first push.
+   * Refuses with 105 when already subscribed, 103 when the subscription was ended meanwhile; rejects when the stream is away.
+   */
+  async subscribe(client: Client, name: string, grant: Grant, wish: Wish, reply: (joined: Joined) => void): Promise<void> {
+    if (client.rooms.has(name)) throw new Refusal(errors.alreadySubscribed);
+    const room = this.#open(name);
+    const membership = new Membership(client, room, grant);
+    room.members.set(client, membership);
+    client.rooms.set(name, membership);
+    room.stream = grant.stream;
+    room.joinLeave = grant.joinLeave;
+
+    const { stream } = grant;
+    let joined: Joined = { recovered: false, publications: [] };
+    if (stream) {
+      const range: Range = wish.recover ? { since: wish.offset, limit: maxRecovered, epoch: wish.epoch || undefined } : { limit: 0 };
+      let page: StreamPage;
+      try {
+        // The relay is told of a new room in a microtask, which has to come before the reading.
+        await Promise.resolve();
+        page = await stream.read(name, range);
+      } catch (error) {
+        if (client.rooms.get(name) === membership) this.#leave(membership);
+        throw error;
+      }
+      if (client.rooms.get(name) !== membership) throw new Refusal(errors.permissionDenied);
+      // While the stream knows nothing, the room's own position is the best there is.
+      const { order } = room;
+      if (page.top.epoch === '' && order.known) page = { top: { epoch: order.epoch, offset: order.offset }, entries: [] };
+      const begun = start(wish, page, membership.collected ?? [], stream.trustsAhead);
+      order.know(begun.position.epoch === page.top.epoch ? page.top : begun.position);
+      membership.upTo = begun.upTo;
+      joined = begun;
+      if (wish.recover) this.#metrics.recovered(begun.recovered ? 'recovered' : 'unrecovered');
+    }
+    if (grant.data) joined = { ...joined, data: grant.data() };
+    reply(joined);
+    room.goLive(membership);
+    this.#pushPresence(room, 'join', client);
+  }
+
+  /** Ends a subscription, or one about to be; with `end` the client is told so. Harmless when there is none. */
+  unsubscribe(client: Client, name: string, end?: EndCode): void {
+    const membership = client.rooms.get(name);
+    if (!membership) return;
+    if (end) this.#end(membership, end);
+    else this.#leave(membership);
+  }
+
+  /** Resolves when the client's queue is short enough for its next command, at once if it is. */
+  writable(client: Client): Promise<void> | undefined {
+    return client.isSlow ? this.#slow.wait(client) : undefined;
+  }
+
+  /** Writes what is due and stops all timers; connections are the gateway's to close, the relay its maker's. */
+  async close(): Promise<void> {
+    this.#turn.flush();
+    this.#spread.close();
+    this.#slow.close();
+    for (const room of this.#rooms.values()) clearTimeout(room.holeTimer);
+    await Promise.resolve();
+  }
+
+  #closeSlow(client: Client): void {
+    if (client.closed) return;
+    this.#metrics.slowClosed();
+    client.close(closes.slow);
+  }
+
+  #put(room: Room, record: RelayRecord, first = false): void {
+    for (const member of room.members.values()) if (member.state === 'joining') member.collect(record);
+    room.appendPublication(encodePush(room.head, record, first ? record.epoch : undefined), record.offset ?? 0);
+  }
+
+  async #fillHole(room: Room): Promise<void> {
+    const { order, stream } = room;
+    const hole = order.hole;
+    if (hole && stream) {
+      try {
+        const { entries, top } = await stream.read(room.name, {
+          since: hole.since,
+          limit: Math.min(hole.until - hole.since, maxRecovered),
+          epoch: order.epoch,
+        });
+        if (room.order === order && top.epoch === order.epoch) {
+          const filled = order.fill(entries.map((entry) => ({ offset: entry.offset, entry: { ...entry, epoch: top.epoch } })));
+          for (const record of filled) this.#put(room, record);
+        }
+      } catch (error) {
+        this.#options.onError?.(error, `reading the hole in ${room.name}`);
+      }
+    }
+    room.holeTimer = undefined;
+    if (room.order === order && order.hole) this.#giveUp(room, 'hole');
+  }
+
+  /** All members missed something: they get nothing more and subscribe again, spread over a while. */
+  #giveUp(room: Room, why: 'hole' | 'epoch'): void {
+    clearTimeout(room.holeTimer);
+    room.holeTimer = undefined;
+    if (why === 'hole') room.order.skip();
+    room.flush();
+    room.young.clear();
+    let lost = 0;
+    for (const membership of room.members.values()) {
+      if (membership.state !== 'live') continue;
+      room.pause(membership);
+      this.#spread.add(() => this.#end(membership, unsubscribes.insufficientState));
+      lost++;
+    }
+    this.#metrics.dropped(why, lost);
+  }
+
+  #end(membership: Membership, end: EndCode): void {
+    const { client, room } = membership;
+    if (client.rooms.get(room.name) !== membership) return;
+    client.send(encodeUnsubscribe(room.name, end));
+    this.#leave(membership);
+  }
+
+  #leave(membership: Membership): void {
+    const { client, room } = membership;
+    room.members.delete(client);
+    room.young.delete(membership);
+    client.rooms.delete(room.name);
+    if (membership.state !== 'joining') this.#pushPresence(room, 'leave', client);
+    if (room.members.size === 0) {
+      // Without members nobody keeps the position up to date.
+      room.order = new Order();
+      clearTimeout(room.holeTimer);
+      room.holeTimer = undefined;
+    }
+    this.#forgetIfEmpty(room);
+  }
+
+  #pushPresence(room: Room, what: 'join' | 'leave', client: Client): void {
+    if (!room.joinLeave || room.members.size === 0) return;
+    if (client.identity.kind === 'user' && room.members.size > (this.#options.joinLeaveUpTo ?? 50)) return;
+    room.append(encodePresencePush(room.head, what, client.info));
+  }
+
+  #open(name: string): Room {
+    let room = this.#rooms.get(name);
+    if (!room) {
+      room = new Room(name, this.#turn, this.#metrics);
+      this.#rooms.set(name, room);
+      this.#follow();
+    }
+    return room;
+  }
+
+  #forgetIfEmpty(room: Room): void {
+    if (!room.isEmpty) return;
+    if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
+    this.#follow();
+  }
+
+  /** Tells the relay which rooms have members here, once for all changes of the same moment. */
+  #follow(): void {
+    if (this.#followDue) return;
+    this.#followDue = true;
+    queueMicrotask(() => {
+      this.#followDue = false;
+      this.#relay.follow(this.#rooms.keys());
+    });
+  }
+}

@@ -1,0 +1,172 @@
+/** One room on this replica: its members, and what is to be written to them at the end of this turn. */
+
+import type { RelayRecord } from '../relay/relay.ts';
+import { pushHead } from '../protocol/replies.ts';
+import type { Client } from './client.ts';
+import { maxQueuedBytes, slowBytes } from './client.ts';
+import { textFrames, type Frames } from './frame.ts';
+import type { HubMetrics } from './metrics.ts';
+import { Order } from './position.ts';
+import { maxRecovered } from './recovery.ts';
+import type { Stream } from './stream.ts';
+import type { Turn } from './turn.ts';
+
+/** The room as one client may use it. */
+export interface Grant {
+  /** Absent: a room without positions. */
+  stream?: Stream;
+  joinLeave: boolean;
+  presence: boolean;
+  /** A slow reader may miss publications here and is told to recover; elsewhere nothing is skipped. */
+  skippable: boolean;
+  /** `data` of the subscribe result, read after the position was taken. */
+  data?: () => unknown;
+  /** Hub time in ms. */
+  expiresAt?: number;
+}
+
+/** `joining`: publications are collected until the reply; `paused`: gets nothing until push 2500 ends it. */
+export type MembershipState = 'joining' | 'live' | 'paused';
+
+export class Membership {
+  readonly client: Client;
+  readonly room: Room;
+  readonly skippable: boolean;
+  readonly presence: boolean;
+  expiresAt: number | undefined;
+  state: MembershipState = 'joining';
+  /** Delivered while joining; undefined once live, or when there were too many to keep. */
+  collected: RelayRecord[] | undefined = [];
+  /** Index of the first of the room's pending texts that is for this member. */
+  from = 0;
+  /** Publications up to this offset are known to the client already. */
+  upTo = 0;
+
+  constructor(client: Client, room: Room, grant: Grant) {
+    this.client = client;
+    this.room = room;
+    this.skippable = grant.skippable;
+    this.presence = grant.presence;
+    this.expiresAt = grant.expiresAt;
+  }
+
+  /** Keeps a publication for the moment the subscription goes live. */
+  collect(record: RelayRecord): void {
+    if (this.collected && this.collected.length > maxRecovered) this.collected.shift();
+    this.collected?.push(record);
+  }
+}
+
+export class Room {
+  readonly name: string;
+  readonly head: string;
+  readonly members = new Map<Client, Membership>();
+  /** Members that do not subscribe. */
+  readonly attached = new Set<Client>();
+  order = new Order<RelayRecord>();
+  stream: Stream | undefined;
+  joinLeave = false;
+  /** Waiting for missing publications. */
+  holeTimer: NodeJS.Timeout | undefined;
+  /** Members whose `upTo` may still lie ahead of the room's position. */
+  readonly young = new Set<Membership>();
+  #pending: string[] = [];
+  #pendingSince = 0;
+  readonly #turn: Turn;
+  readonly #metrics: HubMetrics;
+
+  constructor(name: string, turn: Turn, metrics: HubMetrics) {
+    this.name = name;
+    this.head = pushHead(name);
+    this.#turn = turn;
+    this.#metrics = metrics;
+  }
+
+  get isEmpty(): boolean {
+    return this.members.size === 0 && this.attached.size === 0;
+  }
+
+  /** Adds one push for all live members, written at the end of this turn. */
+  append(text: string): void {
+    if (this.#pending.length === 0) {
+      this.#turn.addRoom(this);
+      this.#pendingSince = performance.now();
+    }
+    this.#pending.push(text);
+  }
+
+  /** Adds a publication; members that know it already from their subscribe reply do not get it again. */
+  appendPublication(text: string, offset: number): void {
+    if (offset > 0 && this.young.size > 0) {
+      const knowing = [...this.young].filter((member) => member.upTo >= offset);
+      // What stands before it is for everyone, so it has to be on its way before some skip this one.
+      if (knowing.length > 0) this.flush();
+      this.append(text);
+      for (const member of knowing) member.from = this.#pending.length;
+      for (const member of this.young) if (member.upTo <= offset) this.young.delete(member);
+      return;
+    }
+    this.append(text);
+  }
+
+  /** From now on the member gets what is appended. Call after its subscribe reply was handed to `client.send`. */
+  goLive(member: Membership): void {
+    member.state = 'live';
+    member.collected = undefined;
+    member.from = this.#pending.length;
+    if (member.upTo > this.order.offset) this.young.add(member);
+  }
+
+  /** Stops deliveries to a member that missed something; the caller sees to its push 2500. */
+  pause(member: Membership): void {
+    member.state = 'paused';
+    this.young.delete(member);
+  }
+
+  /** Writes the pending texts: one buffer, shared by all who get the same. */
+  flush(): void {
+    const texts = this.#pending;
+    if (texts.length === 0) return;
+    this.#pending = [];
+    let all: Frames | undefined;
+    let parts: Map<number, Frames> | undefined;
+    let sent = 0;
+    for (const member of this.members.values()) {
+      if (member.state !== 'live') continue;
+      const from = member.from;
+      if (from === 0) {
+        all ??= textFrames(texts);
+        if (this.#writeTo(member, all)) sent += texts.length;
+        continue;
+      }
+      member.from = 0;
+      if (from >= texts.length) continue;
+      let frames = parts?.get(from);
+      if (!frames) (parts ??= new Map()).set(from, (frames = textFrames(texts, from)));
+      if (this.#writeTo(member, frames)) sent += texts.length - from;
+    }
+    if (sent > 0) this.#metrics.sent('push', sent);
+    this.#metrics.deliverSeconds((performance.now() - this.#pendingSince) / 1000);
+  }
+
+  /** False if the client is too far behind for these frames. */
+  #writeTo(member: Membership, frames: Frames): boolean {
+    const { client } = member;
+    const queued = client.wire.queuedBytes;
+    if (queued > slowBytes) {
+      if (member.skippable) {
+        this.pause(member);
+        this.#turn.skipped(member);
+        return false;
+      }
+      if (queued + frames.bytes.length > maxQueuedBytes) {
+        this.#turn.tooSlow(client);
+        return false;
+      }
+    }
+    // A client in several rooms gets one write for all of them; this is also where a window for such clients belongs.
+    if (client.rooms.size > 1) this.#turn.cork(client);
+    client.write(frames);
+    return true;
+  }
+}

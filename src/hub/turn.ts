@@ -1,0 +1,98 @@
+/** Gathers what one turn of the event loop wants written, and writes it once at its end. */
+
+import type { Client } from './client.ts';
+import type { Membership, Room } from './room.ts';
+
+/** What the writing finds out; the hub acts on it. */
+export interface TurnEvents {
+  /** The client's queue went over the limit: publications of skippable rooms stop. */
+  becameSlow(client: Client): void;
+  /** A publication was not written to a slow client; its membership is paused. */
+  skipped(member: Membership): void;
+  /** The client's queue would grow over the cap. */
+  tooSlow(client: Client): void;
+  /** The hub began to close it. */
+  closed(client: Client): void;
+  /** Replies and single pushes written. */
+  replied(count: number): void;
+}
+
+export class Turn {
+  #clients: Client[] = [];
+  #rooms: Room[] = [];
+  #corked: Client[] = [];
+  #scheduled = false;
+  #writing = false;
+  readonly #events: TurnEvents;
+
+  constructor(events: TurnEvents) {
+    this.#events = events;
+  }
+
+  addClient(client: Client): void {
+    this.#clients.push(client);
+    this.#schedule();
+  }
+
+  addRoom(room: Room): void {
+    this.#rooms.push(room);
+    this.#schedule();
+  }
+
+  becameSlow(client: Client): void {
+    this.#events.becameSlow(client);
+  }
+
+  skipped(member: Membership): void {
+    this.#events.skipped(member);
+  }
+
+  tooSlow(client: Client): void {
+    this.#events.tooSlow(client);
+  }
+
+  closed(client: Client): void {
+    this.#events.closed(client);
+  }
+
+  replied(count: number): void {
+    this.#events.replied(count);
+  }
+
+  /** Gathers this client's writes until the end of the turn's writing. */
+  cork(client: Client): void {
+    if (client.corked || !this.#writing) return;
+    client.corked = true;
+    client.wire.cork();
+    this.#corked.push(client);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    // Runs after everything that was readable in this turn has been handled, so that all of it is joined.
+    setImmediate(() => this.flush());
+  }
+
+  /** Replies first, so that a subscribe reply stands before the first push of its room. */
+  flush(): void {
+    this.#scheduled = false;
+    const clients = this.#clients;
+    const rooms = this.#rooms;
+    this.#clients = [];
+    this.#rooms = [];
+    this.#writing = true;
+    for (const client of clients) {
+      if (rooms.length > 0) this.cork(client);
+      client.flush();
+    }
+    for (const room of rooms) room.flush();
+    this.#writing = false;
+    const corked = this.#corked;
+    this.#corked = [];
+    for (const client of corked) {
+      client.corked = false;
+      client.wire.uncork();
+    }
+  }
+}

@@ -1,0 +1,83 @@
+/** The only place that reaches behind `ws`: writes finished frames straight to the connection's socket. */
+
+import type { Socket } from 'node:net';
+import type { ServerResponse } from 'node:http';
+import type { WebSocket } from 'ws';
+import type { EndCode } from '../protocol/codes.ts';
+import type { Frames } from './frame.ts';
+
+/** What is used of `ws` beyond its documented interface; `checkInternals` proves at the first connection that it is there. */
+interface Internals {
+  _socket: Socket & { _httpMessage?: ServerResponse | null };
+  _receiver: { _state: number; _fragmented: number; _bufferedBytes: number };
+}
+
+const open = 1;
+/** States of ws' receiver in which it waits for its own work, not for the peer: inflating, deferring an event. */
+const inflating = 5;
+
+export class Wire {
+  readonly ws: WebSocket;
+  /** Undefined where frames are compressed one by one: then `ws` has to write them. */
+  readonly #raw: Socket | undefined;
+  readonly #socket: Socket;
+
+  constructor(ws: WebSocket) {
+    const inside = ws as unknown as Internals;
+    this.ws = ws;
+    this.#socket = inside._socket;
+    this.#raw = ws.extensions === '' ? inside._socket : undefined;
+  }
+
+  get isOpen(): boolean {
+    return this.ws.readyState === open;
+  }
+
+  /** Bytes accepted and not yet taken by the kernel. */
+  get queuedBytes(): number {
+    return this.#raw ? this.#raw.writableLength : this.ws.bufferedAmount;
+  }
+
+  write(frames: Frames): void {
+    if (this.ws.readyState !== open) return;
+    if (this.#raw) this.#raw.write(frames.bytes);
+    else for (const payload of frames.payloads) this.ws.send(payload, { binary: false });
+  }
+
+  /** Until `uncork`, writes are gathered into one. */
+  cork(): void {
+    this.#raw?.cork();
+  }
+
+  uncork(): void {
+    this.#raw?.uncork();
+  }
+
+  onceDrained(then: () => void): void {
+    this.#socket.once('drain', then);
+  }
+
+  /** Starts the closing handshake; `ws` cuts the connection if the peer does not answer within its `closeTimeout`. */
+  close(end: EndCode): void {
+    this.ws.close(end.code, end.reason);
+  }
+
+  /** The peer began a message and has not finished it. */
+  get isMidMessage(): boolean {
+    const receiver = (this.ws as unknown as Internals)._receiver;
+    return receiver._state < inflating && (receiver._fragmented !== 0 || receiver._state !== 0 || receiver._bufferedBytes !== 0);
+  }
+}
+
+/**
+ * Lets go of the upgrade's request and reply, which listeners on the socket would keep in memory as long as the connection lives,
+ * then checks that the internals used here exist. Throws with what to do if an update of `ws` moved them.
+ */
+export function releaseUpgrade(ws: WebSocket): void {
+  const { _socket: socket, _receiver: receiver } = ws as unknown as Partial<Internals>;
+  const known =
+    socket && receiver && [receiver._state, receiver._fragmented, receiver._bufferedBytes].every((part) => typeof part === 'number');
+  if (!known) throw new Error('this version of ws hides what src/hub/wire.ts needs; pin ws 8.23 or adapt that file');
+  ws.removeAllListeners('error');
+  socket._httpMessage?.detachSocket(socket);
+}
