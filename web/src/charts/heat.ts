@@ -1,0 +1,96 @@
+/** The strip of per-core heat: one row per core, brighter where it was busier. */
+
+import type { SampleStore } from '../state/samples.ts';
+import { holeMs } from './columns.ts';
+import { partsOf, type Palette } from './palette.ts';
+import type { Layer, View } from './view.ts';
+
+const aheadMs = 2_500;
+const maxRows = 16;
+
+export class Heat implements Layer {
+  readonly #canvas: HTMLCanvasElement;
+  readonly #cores: readonly string[];
+  readonly #view: View;
+  readonly #store: SampleStore;
+  readonly #palette: () => Palette;
+  #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1 };
+  #shiftPx = NaN;
+
+  constructor(canvas: HTMLCanvasElement, options: { cores: readonly string[]; view: View; store: SampleStore; palette: () => Palette }) {
+    this.#canvas = canvas;
+    this.#cores = options.cores;
+    this.#view = options.view;
+    this.#store = options.store;
+    this.#palette = options.palette;
+  }
+
+  isDue(end: number): boolean {
+    const drawn = this.#drawn;
+    return (
+      drawn.version !== this.#store.version ||
+      drawn.width !== this.#view.width.get() ||
+      drawn.windowMs !== this.#view.windowMs.get() ||
+      drawn.look !== this.#view.look.get() ||
+      Math.abs(end - drawn.end) > aheadMs * 0.8
+    );
+  }
+
+  /** One pixel per CSS pixel and core; the browser stretches it to the strip's height. */
+  draw(end: number): void {
+    const width = this.#view.width.get();
+    if (width <= 0 || this.#cores.length === 0) return;
+    const windowMs = this.#view.windowMs.get();
+    const perPx = windowMs / width;
+    const columns = Math.ceil(width + aheadMs / perPx);
+    const rows = Math.min(maxRows, this.#cores.length);
+    this.#drawn = { end, version: this.#store.version, width, windowMs, look: this.#view.look.get() };
+    this.#canvas.width = columns;
+    this.#canvas.height = rows;
+    this.#canvas.style.width = `${columns}px`;
+    const context = this.#canvas.getContext('2d')!;
+    const image = context.createImageData(columns, rows);
+    const [red, green, blue] = partsOf(this.#palette().series[0]!);
+    const start = end - windowMs;
+    const rowOfPx = this.#rowsByPixel(columns, start, perPx);
+    for (let core = 0; core < this.#cores.length; core += 1) {
+      const values = this.#store.column(this.#cores[core]!);
+      if (!values) continue;
+      const line = Math.floor((core * rows) / this.#cores.length);
+      for (let px = 0; px < columns; px += 1) {
+        const row = rowOfPx[px]!;
+        if (row < 0) continue;
+        const busy = values[row]!;
+        if (Number.isNaN(busy)) continue;
+        const place = (line * columns + px) * 4;
+        // Several cores in one line: the busiest shows.
+        const alpha = Math.max(image.data[place + 3]!, Math.round((0.05 + 0.75 * Math.min(1, busy) ** 2) * 255));
+        image.data[place] = red;
+        image.data[place + 1] = green;
+        image.data[place + 2] = blue;
+        image.data[place + 3] = alpha;
+      }
+    }
+    context.putImageData(image, 0, 0);
+  }
+
+  place(end: number): void {
+    const exact = -(end - this.#drawn.end) * this.#view.pxPerMs();
+    const shift = this.#view.pxPerMs() * 1000 < 4 ? Math.round(exact) : exact;
+    if (shift === this.#shiftPx) return;
+    this.#shiftPx = shift;
+    this.#canvas.style.transform = `translateX(${shift}px)`;
+  }
+
+  #rowsByPixel(columns: number, start: number, perPx: number): Int32Array {
+    const rows = new Int32Array(columns).fill(-1);
+    let row = Math.max(0, this.#store.rowFrom(start) - 1);
+    for (let px = 0; px < columns; px += 1) {
+      const at = start + px * perPx;
+      while (row + 1 < this.#store.length && this.#store.at[row + 1]! <= at) row += 1;
+      const distance = row < this.#store.length ? at - this.#store.at[row]! : -1;
+      if (distance >= 0 && distance < Math.max(perPx, holeMs / 2)) rows[px] = row;
+    }
+    return rows;
+  }
+}

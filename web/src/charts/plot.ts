@@ -1,0 +1,270 @@
+/** One strip's canvas: drawn once per sample by uPlot, shifted by time in between. */
+
+import uPlot from 'uplot';
+import type { SampleStore } from '../state/samples.ts';
+import { StickyCeiling, timeStepMs } from '../lib/scale.ts';
+import { columnsOf, type Columns } from './columns.ts';
+import { hatch, type Palette, withAlpha } from './palette.ts';
+import type { Ceiling, Strip } from './strips.ts';
+import type { Layer, View } from './view.ts';
+
+/** What the charts have to know about the time without samples. */
+export interface DataState {
+  /** Ranges whose samples came late. */
+  filled: readonly { from: number; to: number }[];
+  /** Time of the newest sample once none came for 3 s. */
+  staleSince: number | null;
+  /** The same once it is 10 s or the agent is gone. */
+  offlineSince: number | null;
+}
+
+export interface PlotOptions {
+  strip: Strip;
+  view: View;
+  store: SampleStore;
+  palette: () => Palette;
+  state: () => DataState;
+  /** Told when the ends of the scales changed. */
+  onScale: (ticks: number[], right: number) => void;
+  /** Pixels above the plot that stay free for words. */
+  topPx: number;
+}
+
+/** The canvas reaches this far into the future, so that shifting it never shows its end. */
+const aheadMs = 2_500;
+
+class Scale {
+  readonly #ceiling: Ceiling;
+  readonly sticky: StickyCeiling | undefined;
+
+  constructor(ceiling: Ceiling) {
+    this.#ceiling = ceiling;
+    this.sticky = ceiling.kind === 'steps' ? new StickyCeiling(ceiling.least, ceiling.binary) : undefined;
+  }
+
+  ends(highest: number, mirrored: boolean): { low: number; high: number; ticks: number[] } {
+    if (this.#ceiling.kind === 'fixed') return this.#ceiling;
+    const high = this.sticky!.next(highest, performance.now());
+    return mirrored ? { low: -high, high, ticks: [-high, 0, high] } : { low: 0, high, ticks: [0, high / 2, high] };
+  }
+}
+
+export class Plot implements Layer {
+  readonly #options: PlotOptions;
+  readonly #root: HTMLElement;
+  readonly #chart: uPlot;
+  readonly #mirrored: boolean;
+  readonly #left: Scale;
+  readonly #right: Scale | undefined;
+  #columns: Columns | undefined;
+  #ends = { low: 0, high: 1, ticks: [0, 1] };
+  #rightHigh = 1;
+  #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1 };
+  #shiftPx = NaN;
+  #state: DataState = { filled: [], staleSince: null, offlineSince: null };
+
+  constructor(root: HTMLElement, options: PlotOptions, heightPx: number) {
+    this.#options = options;
+    this.#root = root;
+    const { strip } = options;
+    this.#mirrored = strip.series.some((series) => series.mirrored);
+    this.#left = new Scale(strip.left);
+    this.#right = strip.right && new Scale(strip.right.ceiling);
+    this.#chart = new uPlot(this.#uplotOptions(heightPx), [[], ...strip.series.map(() => [])], root);
+  }
+
+  close(): void {
+    this.#chart.destroy();
+  }
+
+  setHeight(heightPx: number): void {
+    if (heightPx === this.#chart.height) return;
+    this.#chart.setSize({ width: this.#chart.width, height: heightPx });
+    this.#drawn.version = -1;
+  }
+
+  isDue(end: number): boolean {
+    const { view, store } = this.#options;
+    const drawn = this.#drawn;
+    return (
+      drawn.version !== store.version ||
+      drawn.width !== view.width.get() ||
+      drawn.windowMs !== view.windowMs.get() ||
+      drawn.look !== view.look.get() ||
+      Math.abs(end - drawn.end) > aheadMs * 0.8
+    );
+  }
+
+  draw(end: number): void {
+    const { view, store, strip, state } = this.#options;
+    const width = view.width.get();
+    if (width <= 0) return;
+    const windowMs = view.windowMs.get();
+    if (windowMs !== this.#drawn.windowMs) {
+      this.#left.sticky?.reset();
+      this.#right?.sticky?.reset();
+    }
+    this.#drawn = { end, version: store.version, width, windowMs, look: view.look.get() };
+    this.#state = state();
+    const columns = columnsOf(store, strip.series, end - windowMs, end);
+    this.#columns = columns;
+    this.#rescale(columns);
+    const canvasWidth = Math.ceil(width + aheadMs * view.pxPerMs());
+    if (canvasWidth !== this.#chart.width) this.#chart.setSize({ width: canvasWidth, height: this.#chart.height });
+    // uPlot draws the top of the stack first, and everything else above it.
+    const data = [columns.at, ...this.#order().map((index) => this.#scaled(index))] as uPlot.AlignedData;
+    this.#chart.batch(() => {
+      this.#chart.setData(data, false);
+      this.#chart.setScale('x', { min: end - windowMs, max: end - windowMs + canvasWidth / view.pxPerMs() });
+      this.#chart.setScale('y', { min: this.#ends.low, max: this.#ends.high });
+    });
+  }
+
+  place(end: number): void {
+    const slow = this.#options.view.pxPerMs() * 1000 < 4;
+    const exact = -(end - this.#drawn.end) * this.#options.view.pxPerMs();
+    const ratio = devicePixelRatio;
+    // Slow motion goes in whole device pixels, which keeps lines sharp; fast motion may fall between them.
+    const shift = slow ? Math.round(exact * ratio) / ratio : exact;
+    if (shift === this.#shiftPx) return;
+    this.#shiftPx = shift;
+    this.#root.style.transform = `translateX(${shift}px)`;
+  }
+
+  /** Pixels from the strip's top for each series at a time; null where there is nothing near it. */
+  dotsAt(at: number): (number | null)[] {
+    const columns = this.#columns;
+    if (!columns || columns.at.length === 0) return this.#options.strip.series.map(() => null);
+    const row = nearest(columns.at, at);
+    if (Math.abs(columns.at[row]! - at) > 2_600) return this.#options.strip.series.map(() => null);
+    return this.#options.strip.series.map((_, index) => {
+      const value = this.#scaledValue(index, columns.values[index]![row]!);
+      return value === null ? null : this.#chart.valToPos(value, 'y') + this.#options.topPx;
+    });
+  }
+
+  #rescale(columns: Columns): void {
+    const ends = this.#left.ends(columns.highest, this.#mirrored);
+    const right = this.#right?.ends(columns.highestRight, false).high ?? 1;
+    const changed = ends.high !== this.#ends.high || ends.low !== this.#ends.low || right !== this.#rightHigh;
+    this.#ends = ends;
+    this.#rightHigh = right;
+    if (changed || this.#drawn.version <= 0) this.#options.onScale(ends.ticks, right);
+  }
+
+  /** Series indices in drawing order: the stack from its top down, then lines. */
+  #order(): number[] {
+    const all = this.#options.strip.series.map((_, index) => index);
+    const isStack = (index: number): boolean => this.#options.strip.series[index]!.look === 'stack';
+    return [...all.filter(isStack).reverse(), ...all.filter((index) => !isStack(index))];
+  }
+
+  #scaledValue(index: number, value: number | null): number | null {
+    if (value === null || this.#options.strip.series[index]!.look !== 'dotted') return value;
+    return this.#ends.low + (value / this.#rightHigh) * (this.#ends.high - this.#ends.low);
+  }
+
+  #scaled(index: number): (number | null)[] {
+    const values = this.#columns!.values[index]!;
+    return this.#options.strip.series[index]!.look === 'dotted' ? values.map((value) => this.#scaledValue(index, value)) : values;
+  }
+
+  #colour(index: number): string {
+    const palette = this.#options.palette();
+    if (this.#state.offlineSince !== null) return palette.off;
+    return palette.series[this.#options.strip.series[index]!.colour - 1]!;
+  }
+
+  #uplotOptions(heightPx: number): uPlot.Options {
+    const { strip, palette } = this.#options;
+    const order = this.#order();
+    const stacked = order.filter((index) => strip.series[index]!.look === 'stack').length;
+    const strength = (index: number): number => {
+      if (strip.series[index]!.colour === 8) return 0.1;
+      return strip.series[index]!.look === 'stack' ? palette().fill : palette().fillLine * (strip.id === 'network' ? 1 : 0.6);
+    };
+    const fill = (index: number) => () => withAlpha(this.#colour(index), strength(index));
+    return {
+      width: 100,
+      height: heightPx,
+      padding: [0, 0, 0, 0],
+      legend: { show: false },
+      cursor: { show: false },
+      select: { show: false, left: 0, top: 0, width: 0, height: 0 },
+      scales: { x: { time: false, auto: false }, y: { auto: false, range: (_, low, high) => [low, high] } },
+      axes: [{ show: false }, { show: false }],
+      bands: order.slice(0, Math.max(0, stacked - 1)).map((index, place) => ({ series: [place + 1, place + 2], fill: fill(index) })),
+      series: [
+        {},
+        ...order.map((index): uPlot.Series => {
+          const { look } = strip.series[index]!;
+          return {
+            stroke: () => this.#colour(index),
+            width: look === 'stack' ? 1 : look === 'area' && strip.id === 'network' ? 1 : 1.5,
+            points: { show: false },
+            ...(look === 'dotted' ? { dash: [3, 2], width: 1.25 } : {}),
+            ...(look === 'stack' || look === 'area' ? { fill: fill(index) } : {}),
+          };
+        }),
+      ],
+      hooks: { drawClear: [(chart) => this.#under(chart)], draw: [(chart) => this.#over(chart)] },
+    };
+  }
+
+  /** Grid lines. */
+  #under(chart: uPlot): void {
+    const { view, palette } = this.#options;
+    const { ctx } = chart;
+    const { min, max } = chart.scales['x']!;
+    if (min === undefined || min === null || max === undefined || max === null) return;
+    ctx.fillStyle = palette().grid;
+    const line = Math.max(1, Math.round(devicePixelRatio));
+    for (const tick of this.#ends.ticks) ctx.fillRect(0, Math.min(ctx.canvas.height - line, Math.round(chart.valToPos(tick, 'y', true))), ctx.canvas.width, line);
+    const step = timeStepMs(view.windowMs.get(), view.width.get(), 70);
+    for (let at = Math.ceil(min / step) * step; at <= max; at += step) {
+      ctx.fillRect(Math.round(chart.valToPos(at, 'x', true)), 0, line, ctx.canvas.height);
+    }
+  }
+
+  /** Hatches over holes and late data, the tint of stale data. */
+  #over(chart: uPlot): void {
+    const { palette, store, view } = this.#options;
+    const { ctx } = chart;
+    const { min, max } = chart.scales['x']!;
+    if (min === undefined || min === null || max === undefined || max === null) return;
+    const colours = palette();
+    const { height } = ctx.canvas;
+    const band = (from: number, to: number, paint: (x: number, width: number) => void): void => {
+      if (to <= min || from >= max) return;
+      const x = chart.valToPos(Math.max(from, min), 'x', true);
+      paint(x, chart.valToPos(Math.min(to, max), 'x', true) - x);
+    };
+    for (const gap of this.#state.filled) {
+      band(gap.from, gap.to, (x, width) => {
+        ctx.fillStyle = colours.veil;
+        ctx.fillRect(x, 0, width, height);
+        hatch(ctx, x, width, height, colours.hatch, devicePixelRatio);
+      });
+    }
+    for (const hole of this.#columns?.holes ?? []) band(hole.from, hole.to, (x, width) => hatch(ctx, x, width, height, colours.hatch, devicePixelRatio));
+    const { offlineSince, staleSince } = this.#state;
+    if (offlineSince !== null) band(offlineSince, max, (x, width) => hatch(ctx, x, width, height, colours.hatch, devicePixelRatio));
+    else if (staleSince !== null && view.pausedAt.get() === null && store.length > 0) {
+      band(staleSince, max, (x, width) => {
+        ctx.fillStyle = colours.warnTint;
+        ctx.fillRect(x, 0, width, height);
+      });
+    }
+  }
+}
+
+function nearest(times: readonly number[], at: number): number {
+  let low = 0;
+  let high = times.length - 1;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (times[middle]! < at) low = middle + 1;
+    else high = middle;
+  }
+  return low > 0 && at - times[low - 1]! < times[low]! - at ? low - 1 : low;
+}
