@@ -1,0 +1,86 @@
+/** What operators do with hosts: add, rename, delete, enrol again. */
+
+import { newOpaqueToken } from '../auth/opaqueToken.ts';
+import { may } from '../auth/permissions.ts';
+import type { Action } from '../auth/permissions.ts';
+import { deleteOldEnrolments, deleteUnusedEnrolments, insertEnrolment } from '../data/enrolments.ts';
+import { defaultGroup, roleInGroup } from '../data/groups.ts';
+import type { Asker } from '../data/groups.ts';
+import { deleteHostRow, findHostFor, insertHost, insertHostRoom, renameHostRow } from '../data/hosts.ts';
+import type { HostRow } from '../data/hosts.ts';
+import { deleteSamples } from '../data/samples.ts';
+import type { Pool, Sql } from '../db/database.ts';
+import { AppError } from '../errors.ts';
+import { newId } from '../lib/id.ts';
+import type { AddedHost, Enrolment, NewHost } from '../protocol/rest.ts';
+
+export interface HostNeeds {
+  sql: Pool;
+  publicUrl: string;
+}
+
+const enrolmentLifetimeS = 15 * 60;
+
+/** Makes a host that waits for its agent, with a token that lets it in once within 15 min. */
+export async function addHost(needs: HostNeeds, asker: Asker, { name, group }: NewHost): Promise<AddedHost> {
+  const into = group ?? (await defaultGroup(needs.sql));
+  const role = into === undefined ? undefined : await roleInGroup(needs.sql, asker, into);
+  if (into === undefined || role === undefined) throw new AppError('not_found', 'group: there is no such group, or you may not see it.');
+  if (!may('host.add', role)) throw new AppError('forbidden', `Your role in this group is ${role}; adding hosts needs operator.`);
+  const host = { id: newId(), name, group: into };
+  const enrolment = await needs.sql.begin(async (sql) => {
+    await insertHost(sql, host);
+    await insertHostRoom(sql, host);
+    return makeEnrolment(sql, needs.publicUrl, { group: into, host: host.id, createdBy: asker.id });
+  });
+  return { id: host.id, name, enrolment };
+}
+
+/** A fresh token for a host that is there; the agent that uses it takes the place of the one before. */
+export async function enrolAgain(needs: HostNeeds, asker: Asker, id: string): Promise<Enrolment> {
+  const host = await hostFor(needs.sql, asker, id, 'host.enrol');
+  return needs.sql.begin(async (sql) => {
+    await deleteUnusedEnrolments(sql, id);
+    return makeEnrolment(sql, needs.publicUrl, { group: host.group.id, host: id, createdBy: asker.id });
+  });
+}
+
+/** A token for the agent of this very machine, which makes its host when it enrols. */
+export async function localEnrolment(needs: HostNeeds): Promise<Enrolment> {
+  const group = await defaultGroup(needs.sql);
+  if (group === undefined) throw new AppError('conflict', 'There is no group to enrol into; the hub was not prepared.');
+  return makeEnrolment(needs.sql, needs.publicUrl, { group, host: null, createdBy: null });
+}
+
+export async function renameHost(sql: Sql, asker: Asker, id: string, name: string): Promise<HostRow> {
+  const host = await hostFor(sql, asker, id, 'host.rename');
+  await renameHostRow(sql, id, name);
+  return { ...host, name };
+}
+
+/** Removes the host with its conversation and history; `hostDeleted` is told in between, to close its agent. */
+export async function deleteHost(needs: { sql: Sql; hostDeleted(host: HostRow): void }, asker: Asker, id: string): Promise<void> {
+  const host = await hostFor(needs.sql, asker, id, 'host.delete');
+  await deleteHostRow(needs.sql, id);
+  needs.hostDeleted(host);
+  await deleteSamples(needs.sql, id);
+}
+
+/** Refuses `not_found` for a host that the asker may not see, `forbidden` for one that they may see but not change. */
+export async function hostFor(sql: Sql, asker: Asker, id: string, action: Action): Promise<HostRow> {
+  const host = await findHostFor(sql, asker, id);
+  if (!host || !may('host.read', host.role)) throw new AppError('not_found', 'There is no such host, or you may not see it.');
+  if (!may(action, host.role)) throw new AppError('forbidden', `Your role for this host is ${host.role}; this needs operator.`);
+  return host;
+}
+
+async function makeEnrolment(
+  sql: Sql,
+  publicUrl: string,
+  target: { group: string; host: string | null; createdBy: string | null },
+): Promise<Enrolment> {
+  const { token, hash } = newOpaqueToken();
+  await deleteOldEnrolments(sql);
+  const expiresAt = await insertEnrolment(sql, { tokenHash: hash, ...target, uses: 1, lifetimeS: enrolmentLifetimeS });
+  return { token, expiresAt, command: `curl -fsSL ${publicUrl}/agent.sh | sudo ENROLMENT_TOKEN=${token} sh` };
+}

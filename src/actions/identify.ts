@@ -1,0 +1,68 @@
+/** Finds out who stands behind a token. */
+
+import type { AccessTokens } from '../auth/accessToken.ts';
+import { agentTokenTyp, verifyAgentToken } from '../auth/agentToken.ts';
+import { readHeader } from '../auth/jws.ts';
+import type { Failure } from '../auth/jws.ts';
+import { findHostKey } from '../data/hosts.ts';
+import type { HostKey } from '../data/hosts.ts';
+import { findSession } from '../data/sessions.ts';
+import type { Sql } from '../db/database.ts';
+import type { Clock } from '../lib/clock.ts';
+
+export interface IdentifiedUser {
+  kind: 'user';
+  id: string;
+  name: string;
+  admin: boolean;
+  session: string;
+  /** Hub time in ms. */
+  expiresAt: number;
+}
+
+export interface IdentifiedAgent {
+  kind: 'agent';
+  /** The host's id, name and group. */
+  id: string;
+  name: string;
+  group: string;
+  /** Hub time in ms: when the token ends, not the connection that it opens. */
+  expiresAt: number;
+}
+
+export interface IdentifyNeeds {
+  sql: Sql;
+  accessTokens: AccessTokens;
+  /** The hub's id. */
+  hub: string;
+  clock: Clock;
+}
+
+/** For both sorts of token. `expired` only where a fresh token would be right; an ended session is `invalid`. */
+export async function identify(needs: IdentifyNeeds, token: string): Promise<IdentifiedUser | IdentifiedAgent | Failure> {
+  return readHeader(token)?.typ === agentTokenTyp ? identifyAgent(needs, token) : identifyUser(needs, token);
+}
+
+/** Access tokens only: what REST takes. */
+export async function identifyUser(needs: Pick<IdentifyNeeds, 'sql' | 'accessTokens'>, token: string): Promise<IdentifiedUser | Failure> {
+  const claims = await needs.accessTokens.verify(token);
+  if (typeof claims === 'string') return claims;
+  const session = await findSession(needs.sql, claims.session);
+  if (session?.person !== claims.person) return 'invalid';
+  const { name, admin } = session;
+  return { kind: 'user', id: claims.person, name, admin, session: claims.session, expiresAt: claims.expiresAt };
+}
+
+async function identifyAgent(needs: IdentifyNeeds, token: string): Promise<IdentifiedAgent | Failure> {
+  let host: HostKey | undefined;
+  const claims = await verifyAgentToken(token, {
+    hub: needs.hub,
+    nowMs: needs.clock.now(),
+    publicKeyOf: async (id) => {
+      host = await findHostKey(needs.sql, id);
+      return host?.publicKey ?? null;
+    },
+  });
+  if (typeof claims === 'string') return claims;
+  return host ? { kind: 'agent', id: host.id, name: host.name, group: host.group, expiresAt: claims.expiresAt } : 'invalid';
+}
