@@ -60,6 +60,19 @@ export class SampleStream implements Stream {
     }
   }
 
+  /** Whether this publication is in memory. */
+  has(host: string, boot: string, seq: number): boolean {
+    const ring = this.#rings.get(host);
+    if (ring?.boot !== boot || (ring.entries.at(-1)?.offset ?? 0) < seq) return false;
+    return ring.entries.some((entry) => entry.offset === seq);
+  }
+
+  /** Whether this publication of the boot, or a later one, was heard. */
+  reaches(host: string, boot: string, seq: number): boolean {
+    const ring = this.#rings.get(host);
+    return ring?.boot === boot && (ring.entries.at(-1)?.offset ?? 0) >= seq;
+  }
+
   /** The newest publications of a host; complete once its room was read. */
   latest(host: string): { sample: Sample | null; processes: Processes | null } {
     const ring = this.#rings.get(host);

@@ -1,0 +1,46 @@
+/** Commits a change of a conversation together with its publication, then shows it. */
+
+import { insertPublication, nextOffset } from '../data/publications.ts';
+import type { Pool, Sql } from '../db/database.ts';
+import { AppError } from '../errors.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { TimelineItem } from '../protocol/kinds.ts';
+import { conversationRoom } from '../protocol/rooms.ts';
+import type { ConversationStream } from '../streams/conversation.ts';
+
+export interface ConversationParts {
+  sql: Pool;
+  hub: Pick<Hub, 'publish'>;
+  stream: ConversationStream;
+  clock: Clock;
+}
+
+/** `info` is the publisher's ClientInfo as JSON text; null where the hub itself speaks. */
+export interface Change<Item extends TimelineItem> {
+  item: Item;
+  info: string | null;
+}
+
+/**
+ * Runs `change` in a transaction that holds the room's next offset, so that commits and offsets have one order; then publishes the
+ * item it gives back as it is now. What `change` throws undoes everything; AppError not_found where there is no such room.
+ */
+export async function commitAndPublish<Item extends TimelineItem>(
+  parts: ConversationParts,
+  room: string,
+  change: (tx: Sql, offset: number) => Promise<Change<Item>>,
+): Promise<Item> {
+  const { item, entry } = await parts.sql.begin(async (tx) => {
+    const offset = await nextOffset(tx, room);
+    if (offset === undefined) throw new AppError('not_found', 'There is no such room.');
+    const changed = await change(tx, offset);
+    const data = JSON.stringify(changed.item);
+    await insertPublication(tx, room, { offset, data, info: changed.info });
+    return { item: changed.item, entry: { offset, data, info: changed.info ?? undefined } };
+  });
+  const name = conversationRoom(room);
+  parts.stream.add(name, entry);
+  parts.hub.publish(name, { ...entry, epoch: parts.stream.epoch });
+  return item;
+}
