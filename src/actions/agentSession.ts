@@ -9,13 +9,15 @@ export interface AgentSession {
   /** Announced at connect. */
   boot: string;
   connection: number;
+  /** Counts the announcements in this process: of two connections the later announced one stays. */
+  order: number;
   /** A newer connection took its place: nothing more is taken from it. */
   replaced: boolean;
   /** The newest of each kind taken on this connection: `at` must increase with `seq`. */
   last: Record<'sample' | 'processes', { seq: number; at: number }>;
 }
 
-export function newSession(of: Pick<AgentSession, 'host' | 'group' | 'name' | 'boot' | 'connection'>): AgentSession {
+export function newSession(of: Pick<AgentSession, 'host' | 'group' | 'name' | 'boot' | 'connection' | 'order'>): AgentSession {
   return { ...of, replaced: false, last: { sample: { seq: 0, at: 0 }, processes: { seq: 0, at: 0 } } };
 }
 

@@ -51,11 +51,10 @@ export async function markOffline(sql: Sql, host: string, silentMs: number): Pro
 }
 
 /** Hosts left online by a replica that died: they are offline from now on. */
-export async function sweepOffline(sql: Sql, silentMs: number): Promise<string[]> {
-  const rows = await sql<{ id: string }[]>`
+export async function sweepOffline(sql: Sql, silentMs: number): Promise<{ id: string; group: string }[]> {
+  return sql<{ id: string; group: string }[]>`
     update host set online = false, online_since = null
-    where online and (seen_at is null or seen_at <= now() - ${silentMs}::float8 * interval '1 ms') returning id`;
-  return rows.map((row) => row.id);
+    where online and (seen_at is null or seen_at <= now() - ${silentMs}::float8 * interval '1 ms') returning id, host_group as "group"`;
 }
 
 /** Says that these hosts are connected now, with the times (ms) of their newest samples; 0 where there is none yet. */

@@ -1,0 +1,56 @@
+/** Takes rights away from those who are connected. */
+
+import type { Asker } from '../data/groups.ts';
+import type { Client, Identity } from '../hub/client.ts';
+import type { Hub } from '../hub/hub.ts';
+import { Refusal } from '../hub/refusal.ts';
+import { closes, unsubscribes } from '../protocol/codes.ts';
+import type { EndCode } from '../protocol/codes.ts';
+import { conversationRoom, hostRoom } from '../protocol/rooms.ts';
+import { enterRoom } from './enterRoom.ts';
+import type { RoomParts } from './enterRoom.ts';
+
+type Connected = Pick<Hub, 'clients' | 'unsubscribe'>;
+
+/** What the policy keeps of a person on the connection. */
+export interface PersonSession extends Asker {
+  name: string;
+}
+
+export const personOf = (client: Pick<Client, 'identity'>): PersonSession => client.identity.extra as PersonSession;
+
+/** Closes every connection whose identity `ends` says so of; 3500 makes the page sign in anew. */
+export function revoke(hub: Connected, ends: (identity: Identity) => boolean, end: EndCode = closes.invalidToken): void {
+  for (const client of [...hub.clients()]) if (ends(client.identity)) client.close(end);
+}
+
+/** Closes the connections of sessions that ended. */
+export function endSessions(hub: Connected, sessions: readonly string[]): void {
+  revoke(hub, (identity) => identity.session !== undefined && sessions.includes(identity.session));
+}
+
+/** Takes everyone out of the rooms of a host that is no more. */
+export function emptyRooms(hub: Connected, host: string): void {
+  for (const client of hub.clients()) {
+    for (const room of [hostRoom(host), conversationRoom(host)])
+      if (client.rooms.has(room)) hub.unsubscribe(client, room, unsubscribes.server);
+  }
+}
+
+/** Asks for every room a person is in whether that still holds, such as after a change of roles. */
+export async function recheckRooms(parts: RoomParts, hub: Connected, person: string): Promise<void> {
+  for (const client of [...hub.clients()]) {
+    if (client.identity.kind !== 'user' || client.identity.user !== person) continue;
+    // oxlint-disable-next-line no-await-in-loop -- one person's few rooms; no need to hurry the database
+    for (const room of [...client.rooms.keys()]) await recheck(parts, hub, client, room);
+  }
+}
+
+async function recheck(parts: RoomParts, hub: Connected, client: Client, room: string): Promise<void> {
+  try {
+    await enterRoom(parts, personOf(client), room);
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    hub.unsubscribe(client, room, unsubscribes.server);
+  }
+}

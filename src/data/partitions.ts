@@ -1,0 +1,64 @@
+/** Keeps partitions of `sample_hot` ahead of time, dropping those behind the retention. */
+
+import type { Sql } from '../db/database.ts';
+import type { Clock } from '../lib/clock.ts';
+
+/** An hour: a day of raw samples is 25 partitions, few enough for the planner, small enough to drop in a blink. */
+export const partitionMs = 3_600_000;
+/** Made ahead, so that a database without a hub for a while, or a slow lock, never leaves a sample without its partition. */
+const aheadMs = 3 * partitionMs;
+
+/** Makes the partition of the hour that starts at `startMs`; nothing happens where it is there already. */
+export async function makePartition(sql: Sql, startMs: number): Promise<void> {
+  const time = (ms: number): string => new Date(ms).toISOString();
+  await sql`select make_hot_partition(${time(startMs)}::timestamptz, ${time(startMs + partitionMs)}::timestamptz)`;
+}
+
+/** Drops the partitions that end at or before `beforeMs`. */
+export async function dropPartitions(sql: Sql, beforeMs: number): Promise<void> {
+  await sql`select drop_hot_partitions(${new Date(beforeMs).toISOString()}::timestamptz)`;
+}
+
+export interface PartitionOptions {
+  sql: Sql;
+  clock: Clock;
+  retentionRawMs: number;
+  everyMs?: number;
+  /** Told when a round failed; the next one makes up for it. */
+  failed(error: unknown): void;
+}
+
+export class PartitionKeeper {
+  readonly #options: Required<PartitionOptions>;
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> | undefined;
+
+  constructor(options: PartitionOptions) {
+    this.#options = { everyMs: 10 * 60_000, ...options };
+  }
+
+  /** Resolves when the partitions of the hours to come are there. */
+  async start(): Promise<void> {
+    await this.keep();
+    this.#timer = setInterval(() => {
+      this.#round = this.keep().catch(this.#options.failed);
+    }, this.#options.everyMs).unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#round;
+  }
+
+  /** One round. Partitions behind now are made too, for what agents send late. */
+  async keep(): Promise<void> {
+    const { sql, clock, retentionRawMs } = this.#options;
+    const nowMs = clock.now();
+    const hour = (ms: number): number => Math.floor(ms / partitionMs) * partitionMs;
+    for (let startMs = hour(nowMs - retentionRawMs); startMs <= nowMs + aheadMs; startMs += partitionMs) {
+      // oxlint-disable-next-line no-await-in-loop -- each takes a lock on the table; all at once would only wait for each other
+      await makePartition(sql, startMs);
+    }
+    await dropPartitions(sql, nowMs - retentionRawMs);
+  }
+}
