@@ -29,6 +29,7 @@ describe('the rules can fail', () => {
     ['src/api/hosts.ts', `export * from '../gateway/gateway.ts';`, false],
     ['src/actions/a.ts', `const later = await import('../api/api.ts');`, false],
     ['src/lib/ring.ts', `import '../protocol/codes.ts';`, false],
+    ['src/protocol/frames.ts', `import { parse } from '../lib/json.ts';`, true],
     ['src/main.ts', `import { startApp } from './app.ts';`, true],
     ['src/start.ts', `import { build } from './local/webBuild.ts';`, true],
     ['src/start.ts', `import { main } from './main.ts';`, false],
@@ -49,10 +50,18 @@ describe('the rules can fail', () => {
     expect(
       circles([
         file('src/hub/a.ts', `import './b.ts';`),
-        file('src/hub/b.ts', `import type { C } from './c.ts';`),
+        file('src/hub/b.ts', `import {\n  type C,\n  c,\n} from './c.ts';`),
         file('src/hub/c.ts', `import { a } from './a.ts';`),
       ]),
     ).toEqual(['src/hub/a.ts → src/hub/b.ts → src/hub/c.ts → src/hub/a.ts']));
+
+  test('types of one folder may name each other', () =>
+    expect(
+      circles([
+        file('src/hub/a.ts', `import { b } from './b.ts';`),
+        file('src/hub/b.ts', `import type {\n  A,\n} from './a.ts';\nexport type { A } from './a.ts';`),
+      ]),
+    ).toEqual([]));
 
   test('two ways to the same file are no circle', () =>
     expect(

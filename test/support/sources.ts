@@ -27,9 +27,10 @@ export function codeOf(text: string): string {
     .join('\n');
 }
 
-/** What a file imports: own files as paths from the root, packages by their specifier. Types count like values. */
-export function importsOf(source: Source): string[] {
-  const code = codeOf(source.text);
+/** What a file imports: own files as paths from the root, packages by their specifier. `values` leaves out `import type`. */
+export function importsOf(source: Source, which: 'all' | 'values' = 'all'): string[] {
+  const every = codeOf(source.text);
+  const code = which === 'all' ? every : every.replace(/^\s*(?:import|export)\s+type\b[^;'"]*?\bfrom\s*['"][^'"]+['"]/gm, '');
   const found: string[] = [];
   const forms = [
     /^\s*(?:import|export)\b[^;'"]*?\bfrom\s*['"]([^'"]+)['"]/gm,

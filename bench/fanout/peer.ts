@@ -1,0 +1,43 @@
+/** What the fan-out benchmark has to know of each peer: how to start it, and what its protocol looks like to the load generator. */
+
+import type { Running } from '../support/processes.ts';
+
+/** What the clients of one run send and expect. */
+export interface Wiring {
+  /** Arguments of bench/native/load.c beyond those of the scenario. */
+  args: string[];
+}
+
+export interface Peer {
+  name: string;
+  /** Why it cannot run here, with the way to get it; undefined when it can. */
+  missing(): string | undefined;
+  /** Starts the server on the port, on core 0. `messageBytes` is the size of one published message. */
+  start(port: number, messageBytes: number): Promise<Running>;
+  /** How clients connect, join `room0`, `room1`, …, and publish `message` into `room0`. */
+  wiring(message: string): Wiring;
+}
+
+/**
+ * A sample of the wanted size as JSON text, with the load generator's placeholders: `t` becomes the time of publishing, `seq` the
+ * number of the message. All peers carry the same bytes.
+ */
+export function samplePayload(bytes: number): string {
+  const head = `{"kind":"sample","at":1790000000000,"seq":@N@@@@@@@@,"boot":"01990000-0000-7000-8000-000000000001","t":@T@@@@@@@@@@@@@@,"metrics":{`;
+  const names = [
+    'cpu.busy',
+    'cpu.user',
+    'cpu.system',
+    'memory.used',
+    'load.1',
+    'net.eth0.receive',
+    'net.eth0.transmit',
+    'disk.vda.write',
+    'uptime',
+  ];
+  let metrics = '';
+  for (let at = 0; head.length + metrics.length + 24 < bytes - 12; at++) metrics += `"${names[at] ?? `metric.${at}`}":0.125,`;
+  const tail = '"pad":1';
+  const body = head + metrics + tail;
+  return `${body + '0'.repeat(bytes - body.length - 2)}}}`;
+}
