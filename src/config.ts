@@ -155,6 +155,14 @@ export function readConfig(env: Environment): Config {
   return freeze(config);
 }
 
+/** PORT alone, for programs that need nothing else of the configuration; throws `ConfigError`. */
+export function readPort(fallback: number, env: Environment = process.env): number {
+  const text = env['PORT']?.trim();
+  const port = text ? parsePort(text) : fallback;
+  if (port === undefined) throw new ConfigError([`PORT: ${JSON.stringify(text)} is not a port number (1–65535); unset it for ${fallback}`]);
+  return port;
+}
+
 /** The configuration once the real port is known: with PORT=0 the addresses made from it change. */
 export function atPort(config: Config, port: number): Config {
   if (config.port !== 0) return config;

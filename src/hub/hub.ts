@@ -2,16 +2,16 @@
 
 import { closes, errors, unsubscribes, type EndCode } from '../protocol/codes.ts';
 import type { ClientInfo, Position } from '../protocol/commands.ts';
-import { encodePresencePush, encodePush, encodeUnsubscribe } from '../protocol/replies.ts';
+import { encodePresencePush, encodeUnsubscribe } from '../protocol/replies.ts';
 import type { Relay, RelayRecord } from '../relay/relay.ts';
 import { Client, type Identity } from './client.ts';
+import { Delivery } from './delivery.ts';
 import { noMetrics, type HubMetrics } from './metrics.ts';
 import { Order } from './position.ts';
 import { maxRecovered, start, type Wish } from './recovery.ts';
-import { Refusal } from './refusal.ts';
+import { Closing, Refusal } from './refusal.ts';
 import { Membership, Room, type Grant } from './room.ts';
 import { SlowClients } from './slow.ts';
-import { Spread } from './spread.ts';
 import type { Range, StreamEntry, StreamPage } from './stream.ts';
 import { Turn } from './turn.ts';
 import type { Wire } from './wire.ts';
@@ -48,16 +48,17 @@ export class Hub {
   readonly #options: HubOptions;
   readonly #turn: Turn;
   readonly #slow: SlowClients;
-  readonly #spread: Spread;
+  readonly #delivery: Delivery;
   #followDue = false;
 
   constructor(options: HubOptions) {
     this.#options = options;
     this.#relay = options.relay;
     this.#metrics = options.metrics ?? noMetrics;
-    this.#spread = new Spread(options.spreadMs ?? 1000);
+    const end = (membership: Membership): void => this.#end(membership, unsubscribes.insufficientState);
+    this.#delivery = new Delivery({ ...options, metrics: this.#metrics, end });
     this.#slow = new SlowClients(options.slowMs, {
-      drained: (membership) => this.#end(membership, unsubscribes.insufficientState),
+      drained: end,
       tooLong: (client) => this.#closeSlow(client),
     });
     this.#turn = new Turn({
@@ -93,7 +94,7 @@ export class Hub {
     for (const name of client.attached) {
       const room = this.#rooms.get(name);
       if (!room?.attached.delete(client)) continue;
-      this.#pushPresence(room, 'leave', client);
+      this.#pushPresence(room, 'leave', client.identity, client.info);
       this.#forgetIfEmpty(room);
     }
     client.attached = [];
@@ -124,23 +125,7 @@ export class Hub {
   deliver(name: string, record: RelayRecord): void {
     const room = this.#rooms.get(name);
     if (!room || room.members.size === 0) return;
-    const { offset, epoch } = record;
-    if (offset === undefined || epoch === undefined) return this.#put(room, record);
-    const first = !room.order.known;
-    const verdict = room.order.take(epoch, offset, record);
-    if (verdict === 'deliver') {
-      this.#put(room, record, first);
-      for (const held of room.order.release()) this.#put(room, held);
-    } else if (verdict === 'held') {
-      room.holeTimer ??= setTimeout(() => void this.#fillHole(room), this.#options.holeWaitMs ?? 200);
-    } else if (verdict === 'overflow') {
-      this.#giveUp(room, 'hole');
-    } else if (verdict === 'turned') {
-      for (const member of room.members.values()) member.collect(record);
-      this.#giveUp(room, 'epoch');
-    } else {
-      this.#metrics.dropped('duplicate', 1);
-    }
+    this.#delivery.deliver(room, record);
   }
 
   /** Makes the connection a presence member without subscribing it. */
@@ -150,7 +135,7 @@ export class Hub {
     if (room.attached.has(client)) return;
     room.attached.add(client);
     client.attached.push(name);
-    this.#pushPresence(room, 'join', client);
+    this.#pushPresence(room, 'join', client.identity, client.info);
   }
 
   /** Who is in the room on this replica, subscribed or attached, each connection once. */
@@ -159,7 +144,8 @@ export class Hub {
     if (!room) return [];
     const infos: ClientInfo[] = [];
     for (const client of room.attached) infos.push(client.info);
-    for (const [client, { state }] of room.members) if (state !== 'joining' && !room.attached.has(client)) infos.push(client.info);
+    for (const member of room.members.values())
+      if (member.state !== 'joining' && !room.attached.has(member.client)) infos.push(member.info);
     return infos;
   }
 
@@ -168,10 +154,11 @@ export class Hub {
    * Refuses with 105 when already subscribed, 103 when the subscription was ended meanwhile; rejects when the stream is away.
    */
   async subscribe(client: Client, name: string, grant: Grant, wish: Wish, reply: (joined: Joined) => void): Promise<void> {
+    if (client.closed) throw new Closing(closes.connectionClosed);
     if (client.rooms.has(name)) throw new Refusal(errors.alreadySubscribed);
     const room = this.#open(name);
     const membership = new Membership(client, room, grant);
-    room.members.set(client, membership);
+    room.join(membership);
     client.rooms.set(name, membership);
     room.stream = grant.stream;
     room.joinLeave = grant.joinLeave;
@@ -198,11 +185,15 @@ export class Hub {
       membership.upTo = begun.upTo;
       joined = begun;
       if (wish.recover) this.#metrics.recovered(begun.recovered ? 'recovered' : 'unrecovered');
+      if (wish.recover && wish.strict && !begun.recovered) {
+        this.#leave(membership);
+        throw new Refusal(errors.unrecoverablePosition);
+      }
     }
     if (grant.data) joined = { ...joined, data: grant.data() };
     reply(joined);
     room.goLive(membership);
-    this.#pushPresence(room, 'join', client);
+    this.#pushPresence(room, 'join', client.identity, membership.info);
   }
 
   /** Ends a subscription, or one about to be; with `end` the client is told so. Harmless when there is none. */
@@ -218,12 +209,17 @@ export class Hub {
     return client.isSlow ? this.#slow.wait(client) : undefined;
   }
 
+  /** Writes what is due now rather than at the end of the turn. */
+  flush(): void {
+    this.#turn.flush();
+  }
+
   /** Writes what is due and stops all timers; connections are the gateway's to close, the relay its maker's. */
   async close(): Promise<void> {
     this.#turn.flush();
-    this.#spread.close();
+    this.#delivery.close();
     this.#slow.close();
-    for (const room of this.#rooms.values()) clearTimeout(room.holeTimer);
+    for (const room of this.#rooms.values()) room.stopWaiting();
     await Promise.resolve();
   }
 
@@ -231,50 +227,6 @@ export class Hub {
     if (client.closed) return;
     this.#metrics.slowClosed();
     client.close(closes.slow);
-  }
-
-  #put(room: Room, record: RelayRecord, first = false): void {
-    for (const member of room.members.values()) if (member.state === 'joining') member.collect(record);
-    room.appendPublication(encodePush(room.head, record, first ? record.epoch : undefined), record.offset ?? 0);
-  }
-
-  async #fillHole(room: Room): Promise<void> {
-    const { order, stream } = room;
-    const hole = order.hole;
-    if (hole && stream) {
-      try {
-        const { entries, top } = await stream.read(room.name, {
-          since: hole.since,
-          limit: Math.min(hole.until - hole.since, maxRecovered),
-          epoch: order.epoch,
-        });
-        if (room.order === order && top.epoch === order.epoch) {
-          const filled = order.fill(entries.map((entry) => ({ offset: entry.offset, entry: { ...entry, epoch: top.epoch } })));
-          for (const record of filled) this.#put(room, record);
-        }
-      } catch (error) {
-        this.#options.onError?.(error, `reading the hole in ${room.name}`);
-      }
-    }
-    room.holeTimer = undefined;
-    if (room.order === order && order.hole) this.#giveUp(room, 'hole');
-  }
-
-  /** All members missed something: they get nothing more and subscribe again, spread over a while. */
-  #giveUp(room: Room, why: 'hole' | 'epoch'): void {
-    clearTimeout(room.holeTimer);
-    room.holeTimer = undefined;
-    if (why === 'hole') room.order.skip();
-    room.flush();
-    room.young.clear();
-    let lost = 0;
-    for (const membership of room.members.values()) {
-      if (membership.state !== 'live') continue;
-      room.pause(membership);
-      this.#spread.add(() => this.#end(membership, unsubscribes.insufficientState));
-      lost++;
-    }
-    this.#metrics.dropped(why, lost);
   }
 
   #end(membership: Membership, end: EndCode): void {
@@ -286,23 +238,21 @@ export class Hub {
 
   #leave(membership: Membership): void {
     const { client, room } = membership;
-    room.members.delete(client);
-    room.young.delete(membership);
+    room.leave(membership);
     client.rooms.delete(room.name);
-    if (membership.state !== 'joining') this.#pushPresence(room, 'leave', client);
+    if (membership.state !== 'joining') this.#pushPresence(room, 'leave', client.identity, membership.info);
     if (room.members.size === 0) {
       // Without members nobody keeps the position up to date.
       room.order = new Order();
-      clearTimeout(room.holeTimer);
-      room.holeTimer = undefined;
+      room.stopWaiting();
     }
     this.#forgetIfEmpty(room);
   }
 
-  #pushPresence(room: Room, what: 'join' | 'leave', client: Client): void {
+  #pushPresence(room: Room, what: 'join' | 'leave', { kind }: Identity, info: ClientInfo): void {
     if (!room.joinLeave || room.members.size === 0) return;
-    if (client.identity.kind === 'user' && room.members.size > (this.#options.joinLeaveUpTo ?? 50)) return;
-    room.append(encodePresencePush(room.head, what, client.info));
+    if (kind === 'user' && room.members.size > (this.#options.joinLeaveUpTo ?? 50)) return;
+    room.append(encodePresencePush(room.head, what, info));
   }
 
   #open(name: string): Room {

@@ -10,6 +10,8 @@ export const maxRecoveredBytes = 256 * 1024;
 
 export interface Wish extends Position {
   recover: boolean;
+  /** Refuse with error 112 rather than begin without recovery. */
+  strict?: boolean;
 }
 
 export interface Start {

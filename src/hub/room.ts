@@ -1,5 +1,6 @@
 /** One room on this replica: its members, and what is to be written to them at the end of this turn. */
 
+import type { ClientInfo } from '../protocol/commands.ts';
 import type { RelayRecord } from '../relay/relay.ts';
 import { pushHead } from '../protocol/replies.ts';
 import type { Client } from './client.ts';
@@ -21,6 +22,8 @@ export interface Grant {
   skippable: boolean;
   /** `data` of the subscribe result, read after the position was taken. */
   data?: () => unknown;
+  /** `chan_info` of ClientInfo. */
+  info?: unknown;
   /** Hub time in ms. */
   expiresAt?: number;
 }
@@ -34,6 +37,7 @@ export class Membership {
   readonly skippable: boolean;
   readonly presence: boolean;
   expiresAt: number | undefined;
+  readonly #info: unknown;
   state: MembershipState = 'joining';
   /** Delivered while joining; undefined once live, or when there were too many to keep. */
   collected: RelayRecord[] | undefined = [];
@@ -48,6 +52,11 @@ export class Membership {
     this.skippable = grant.skippable;
     this.presence = grant.presence;
     this.expiresAt = grant.expiresAt;
+    this.#info = grant.info;
+  }
+
+  get info(): ClientInfo {
+    return this.#info === undefined ? this.client.info : { ...this.client.info, chan_info: this.#info };
   }
 
   /** Keeps a publication for the moment the subscription goes live. */
@@ -68,6 +77,8 @@ export class Room {
   joinLeave = false;
   /** Waiting for missing publications. */
   holeTimer: NodeJS.Timeout | undefined;
+  /** Members that collect until their reply. */
+  readonly joining = new Set<Membership>();
   /** Members whose `upTo` may still lie ahead of the room's position. */
   readonly young = new Set<Membership>();
   #pending: string[] = [];
@@ -84,6 +95,23 @@ export class Room {
 
   get isEmpty(): boolean {
     return this.members.size === 0 && this.attached.size === 0;
+  }
+
+  join(member: Membership): void {
+    this.members.set(member.client, member);
+    this.joining.add(member);
+  }
+
+  leave(member: Membership): void {
+    this.members.delete(member.client);
+    this.joining.delete(member);
+    this.young.delete(member);
+  }
+
+  /** Stops waiting for missing publications. */
+  stopWaiting(): void {
+    clearTimeout(this.holeTimer);
+    this.holeTimer = undefined;
   }
 
   /** Adds one push for all live members, written at the end of this turn. */
@@ -112,6 +140,7 @@ export class Room {
   /** From now on the member gets what is appended. Call after its subscribe reply was handed to `client.send`. */
   goLive(member: Membership): void {
     member.state = 'live';
+    this.joining.delete(member);
     member.collected = undefined;
     member.from = this.#pending.length;
     if (member.upTo > this.order.offset) this.young.add(member);

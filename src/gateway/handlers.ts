@@ -1,0 +1,144 @@
+/** The table from command to handler, for connections that are connected. */
+
+import type { Client } from '../hub/client.ts';
+import { Closing, Refusal } from '../hub/refusal.ts';
+import type { StreamEntry } from '../hub/stream.ts';
+import { closes, errors } from '../protocol/codes.ts';
+import type { ClientInfo, HistoryRequest, Method, Methods, SubscribeRequest } from '../protocol/commands.ts';
+import { encodePage, encodeReply } from '../protocol/replies.ts';
+import type { Deferred } from './policy.ts';
+import { expiry, type Services } from './services.ts';
+
+/** The reply as text; deferred: it holds the next command not up; nothing: the handler sent it itself. */
+type Answer = string | Deferred<string> | undefined;
+type Handler<M extends Method> = (
+  services: Services,
+  client: Client,
+  id: number,
+  request: Methods[M]['request'],
+) => Promise<Answer> | Answer;
+
+/** Publications in one page of history. */
+const maxPage = 300;
+/** A page stops growing here, so that no reply overruns its reader's queue. */
+const maxPageBytes = 512 * 1024;
+
+export const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
+  subscribe,
+
+  unsubscribe: ({ hub }, client, id, { channel }) => {
+    hub.unsubscribe(client, channel);
+    return encodeReply(id, 'unsubscribe', {});
+  },
+
+  publish: async ({ policy }, client, id, request) => {
+    const done = policy.publish(client, request);
+    if ('later' in done) return { later: done.later.then(() => encodeReply(id, 'publish', {})) };
+    await done;
+    return encodeReply(id, 'publish', {});
+  },
+
+  presence: async (services, client, id, { channel }) => {
+    const presence: Record<string, ClientInfo> = {};
+    for (const info of await members(services, client, channel)) presence[info.client] = info;
+    return encodeReply(id, 'presence', { presence });
+  },
+
+  presence_stats: async (services, client, id, { channel }) => {
+    const infos = await members(services, client, channel);
+    const users = new Set(infos.map(({ user }) => user));
+    return encodeReply(id, 'presence_stats', { num_clients: infos.length, num_users: users.size });
+  },
+
+  history,
+
+  rpc: async ({ policy }, client, id, request) => {
+    const encode = (data: unknown): string => encodeReply(id, 'rpc', { data });
+    const done = policy.rpc(client, request);
+    if ('later' in done) return { later: done.later.then(encode) };
+    return encode(await done);
+  },
+
+  send: () => {
+    throw new Closing(closes.notAvailable);
+  },
+
+  refresh: async ({ policy, clock, version }, client, id, request) => {
+    if (client.identity.expiresAt === undefined) throw new Closing(closes.badRequest, 'refresh of credentials that do not expire');
+    const { expiresAt } = await policy.refresh(client, request);
+    client.identity.expiresAt = expiresAt;
+    return encodeReply(id, 'refresh', { client: client.id, version, ...expiry(expiresAt, clock) });
+  },
+
+  sub_refresh: async ({ policy, clock }, client, id, request) => {
+    const membership = client.rooms.get(request.channel);
+    if (!membership) throw new Refusal(errors.permissionDenied, 'not subscribed');
+    if (membership.expiresAt === undefined) throw new Closing(closes.badRequest, 'refresh of a subscription that does not expire');
+    const { expiresAt } = await policy.subRefresh(client, request);
+    membership.expiresAt = expiresAt;
+    return encodeReply(id, 'sub_refresh', expiry(expiresAt, clock));
+  },
+};
+
+async function subscribe({ hub, policy, clock, limits }: Services, client: Client, id: number, request: SubscribeRequest): Promise<Answer> {
+  const { channel } = request;
+  if (client.rooms.has(channel)) throw new Refusal(errors.alreadySubscribed);
+  if (client.rooms.size >= limits.subscriptions)
+    throw new Refusal(errors.limitExceeded, `at most ${limits.subscriptions} subscriptions per connection`);
+  const grant = await policy.subscribe(client, request);
+  const recover = request.recover === true;
+  const strict = ((request.flag ?? 0) & 2) !== 0;
+  const wish = { recover, strict, offset: request.offset ?? 0, epoch: request.epoch ?? '' };
+  await hub.subscribe(client, channel, grant, wish, ({ position, recovered, publications, data }) => {
+    const result = {
+      ...(position && {
+        recoverable: true as const,
+        positioned: true as const,
+        epoch: position.epoch || undefined,
+        offset: position.offset || undefined,
+      }),
+      ...(position && recover && { was_recovering: true as const, recovered: recovered || undefined }),
+      ...expiry(grant.expiresAt, clock),
+      data,
+    };
+    client.send(encodePage(id, 'subscribe', result, publications));
+  });
+  return undefined;
+}
+
+/** Who is in the room, for one who may know. */
+async function members({ hub, policy }: Services, client: Client, channel: string): Promise<ClientInfo[]> {
+  const { presence } = await policy.read(client, channel);
+  if (!presence) throw new Refusal(errors.notAvailable);
+  return hub.members(channel);
+}
+
+async function history(
+  { policy }: Services,
+  client: Client,
+  id: number,
+  { channel, limit, since, reverse }: HistoryRequest,
+): Promise<Answer> {
+  const { stream } = await policy.read(client, channel);
+  if (!stream) throw new Refusal(errors.notAvailable);
+  const epoch = since?.epoch || undefined;
+  const wanted = limit ? (limit < 0 ? maxPage : Math.min(limit, maxPage)) : 0;
+  const { top, entries } = await stream.read(channel, {
+    since: since ? (since.offset ?? 0) : undefined,
+    limit: wanted,
+    reverse: reverse === true,
+    epoch,
+  });
+  if (epoch !== undefined && epoch !== top.epoch) throw new Refusal(errors.unrecoverablePosition);
+  return encodePage(id, 'history', top, withinBytes(entries));
+}
+
+/** The beginning of the page that fits, at least one entry. */
+function withinBytes(entries: StreamEntry[]): StreamEntry[] {
+  let bytes = 0;
+  const end = entries.findIndex(({ data, info }, at) => {
+    bytes += data.length + (info?.length ?? 0);
+    return at > 0 && bytes > maxPageBytes;
+  });
+  return end < 0 ? entries : entries.slice(0, end);
+}

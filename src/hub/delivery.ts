@@ -1,0 +1,103 @@
+/** Brings the publications of each room to its members in the order of their offsets. */
+
+import { encodePush } from '../protocol/replies.ts';
+import type { RelayRecord } from '../relay/relay.ts';
+import type { HubMetrics } from './metrics.ts';
+import { maxRecovered } from './recovery.ts';
+import type { Membership, Room } from './room.ts';
+import { Spread } from './spread.ts';
+
+export interface DeliveryOptions {
+  metrics: HubMetrics;
+  onError?: (error: unknown, what: string) => void;
+  /** How long a publication waits for missing ones before the stream is asked. */
+  holeWaitMs?: number;
+  /** Over how long the ends of one room's memberships are spread. */
+  spreadMs?: number;
+  /** Tells the member that its state is insufficient and takes it out of the room. */
+  end: (membership: Membership) => void;
+}
+
+export class Delivery {
+  readonly #options: DeliveryOptions;
+  readonly #spread: Spread;
+
+  constructor(options: DeliveryOptions) {
+    this.#options = options;
+    this.#spread = new Spread(options.spreadMs ?? 1000);
+  }
+
+  /** Takes a record that arrived for the room: delivers it, keeps it for later, or drops what was delivered before. */
+  deliver(room: Room, record: RelayRecord): void {
+    const { offset, epoch } = record;
+    if (offset === undefined || epoch === undefined) return this.#put(room, record);
+    const first = !room.order.known;
+    switch (room.order.take(epoch, offset, record)) {
+      case 'deliver':
+        this.#put(room, record, first);
+        for (const held of room.order.release()) this.#put(room, held);
+        break;
+      case 'held':
+        room.holeTimer ??= setTimeout(() => void this.#fillHole(room), this.#options.holeWaitMs ?? 200);
+        break;
+      case 'overflow':
+        this.#giveUp(room, 'hole');
+        break;
+      case 'turned':
+        for (const member of room.joining) member.collect(record);
+        this.#giveUp(room, 'epoch');
+        break;
+      case 'duplicate':
+        this.#options.metrics.dropped('duplicate', 1);
+    }
+  }
+
+  close(): void {
+    this.#spread.close();
+  }
+
+  /** The first publication after nothing was known names its epoch, which clients take over. */
+  #put(room: Room, record: RelayRecord, first = false): void {
+    for (const member of room.joining) member.collect(record);
+    room.appendPublication(encodePush(room.head, record, first ? record.epoch : undefined), record.offset ?? 0);
+  }
+
+  async #fillHole(room: Room): Promise<void> {
+    const { order, stream } = room;
+    const hole = order.hole;
+    if (hole && stream) {
+      try {
+        const { entries, top } = await stream.read(room.name, {
+          since: hole.since,
+          limit: Math.min(hole.until - hole.since, maxRecovered),
+          epoch: order.epoch,
+        });
+        if (room.order === order && top.epoch === order.epoch) {
+          const filled = order.fill(entries.map((entry) => ({ offset: entry.offset, entry: { ...entry, epoch: top.epoch } })));
+          for (const record of filled) this.#put(room, record);
+        }
+      } catch (error) {
+        this.#options.onError?.(error, `reading the hole in ${room.name}`);
+      }
+    }
+    // The room may have been left and entered again meanwhile: then the hole was another order's.
+    if (room.order !== order) return;
+    room.holeTimer = undefined;
+    if (order.hole) this.#giveUp(room, 'hole');
+  }
+
+  /** All members missed something: they get nothing more and subscribe again, spread over a while. */
+  #giveUp(room: Room, why: 'hole' | 'epoch'): void {
+    room.stopWaiting();
+    if (why === 'hole') room.order.skip();
+    room.flush();
+    let lost = 0;
+    for (const membership of room.members.values()) {
+      if (membership.state !== 'live') continue;
+      room.pause(membership);
+      this.#spread.add(() => this.#options.end(membership));
+      lost++;
+    }
+    this.#options.metrics.dropped(why, lost);
+  }
+}
