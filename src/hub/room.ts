@@ -82,6 +82,8 @@ export class Room {
   /** Members whose `upTo` may still lie ahead of the room's position. */
   readonly young = new Set<Membership>();
   #pending: string[] = [];
+  /** Characters of the pending texts: close enough to bytes for a cap. */
+  #pendingLength = 0;
   #pendingSince = 0;
   readonly #turn: Turn;
   readonly #metrics: HubMetrics;
@@ -121,6 +123,7 @@ export class Room {
       this.#pendingSince = performance.now();
     }
     this.#pending.push(text);
+    this.#pendingLength += text.length;
   }
 
   /** Adds a publication; members that know it already from their subscribe reply do not get it again. */
@@ -156,7 +159,9 @@ export class Room {
   flush(): void {
     const texts = this.#pending;
     if (texts.length === 0) return;
+    const length = this.#pendingLength;
     this.#pending = [];
+    this.#pendingLength = 0;
     let all: Frames | undefined;
     let parts: Map<number, Frames> | undefined;
     let sent = 0;
@@ -164,38 +169,46 @@ export class Room {
       if (member.state !== 'live') continue;
       const from = member.from;
       if (from === 0) {
-        all ??= textFrames(texts);
-        if (this.#writeTo(member, all)) sent += texts.length;
+        if (!this.#admits(member, length)) continue;
+        sent += texts.length;
+        if (member.client.pending.length > 0) for (const text of texts) member.client.pending.push(text);
+        else this.#writeTo(member.client, (all ??= textFrames(texts)));
         continue;
       }
       member.from = 0;
       if (from >= texts.length) continue;
+      if (!this.#admits(member, length)) continue;
+      sent += texts.length - from;
+      if (member.client.pending.length > 0) {
+        for (let at = from; at < texts.length; at++) member.client.pending.push(texts[at]!);
+        continue;
+      }
       let frames = parts?.get(from);
       if (!frames) (parts ??= new Map()).set(from, (frames = textFrames(texts, from)));
-      if (this.#writeTo(member, frames)) sent += texts.length - from;
+      this.#writeTo(member.client, frames);
     }
     if (sent > 0) this.#metrics.sent('push', sent);
     this.#metrics.deliverSeconds((performance.now() - this.#pendingSince) / 1000);
   }
 
-  /** False if the client is too far behind for these frames. */
-  #writeTo(member: Membership, frames: Frames): boolean {
+  /** False if the client is too far behind for more of this room. */
+  #admits(member: Membership, length: number): boolean {
     const { client } = member;
     const queued = client.wire.queuedBytes;
-    if (queued > slowBytes) {
-      if (member.skippable) {
-        this.pause(member);
-        this.#turn.skipped(member);
-        return false;
-      }
-      if (queued + frames.bytes.length > maxQueuedBytes) {
-        this.#turn.tooSlow(client);
-        return false;
-      }
+    if (queued <= slowBytes) return true;
+    if (member.skippable) {
+      this.pause(member);
+      this.#turn.skipped(member);
+      return false;
     }
+    if (queued + length <= maxQueuedBytes) return true;
+    this.#turn.tooSlow(client);
+    return false;
+  }
+
+  #writeTo(client: Client, frames: Frames): void {
     // A client in several rooms gets one write for all of them; this is also where a window for such clients belongs.
     if (client.rooms.size > 1) this.#turn.cork(client);
     client.write(frames);
-    return true;
   }
 }

@@ -74,7 +74,10 @@ export class Turn {
     setImmediate(() => this.flush());
   }
 
-  /** Replies first, so that a subscribe reply stands before the first push of its room. */
+  /**
+   * Rooms first: what they have for a client with replies is put behind those, into one frame. A subscribe reply so stands before
+   * the first push of its room even for SDKs that mix up frames which arrive together.
+   */
   flush(): void {
     this.#scheduled = false;
     const clients = this.#clients;
@@ -82,11 +85,8 @@ export class Turn {
     this.#clients = [];
     this.#rooms = [];
     this.#writing = true;
-    for (const client of clients) {
-      if (rooms.length > 0) this.cork(client);
-      client.flush();
-    }
     for (const room of rooms) room.flush();
+    for (const client of clients) client.flush();
     this.#writing = false;
     const corked = this.#corked;
     this.#corked = [];
