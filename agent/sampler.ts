@@ -80,7 +80,8 @@ export class Sampler {
       }
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      if (trouble?.message !== message) log.warn('collector failed, its metrics are missing', { collector: collector.name, error: message });
+      if (trouble?.message !== message)
+        log.warn('collector failed, its metrics are missing', { collector: collector.name, error: message });
       const waitMs = trouble ? Math.min(retryLastMs, trouble.waitMs * 2) : retryFirstMs;
       this.#troubles.set(collector.name, { message, waitMs, retryMs: nowMs + waitMs });
     }

@@ -82,4 +82,5 @@ export class MemorySpool implements Spool {
 }
 
 /** The publication as it goes over the wire. Only for stamped entries. */
-export const textOf = ({ kind, at, seq, boot, body }: Draft): string => `{"kind":"${kind}","at":${at},"seq":${seq},"boot":"${boot}",${body}}`;
+export const textOf = ({ kind, at, seq, boot, body }: Draft): string =>
+  `{"kind":"${kind}","at":${at},"seq":${seq},"boot":"${boot}",${body}}`;

@@ -1,0 +1,19 @@
+/** Chooses the collectors for the platform the agent runs on. */
+
+import { platform } from 'node:os';
+import type { Log } from '../log.ts';
+import type { Collector } from '../readings.ts';
+import type { ProcessScan } from '../sampler.ts';
+
+export interface PlatformCollectors {
+  collectors: Collector[];
+  /** Missing where the platform has none. */
+  scanProcesses?: ProcessScan;
+}
+
+/** Loads only what this platform needs. */
+export async function platformCollectors(log: Log): Promise<PlatformCollectors> {
+  if (platform() === 'linux') return (await import('./linux/linux.ts')).linuxCollectors();
+  const { portableCollectors } = await import('./portable.ts');
+  return portableCollectors(platform(), log);
+}
