@@ -1,0 +1,294 @@
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { newId } from '../../src/lib/id.ts';
+import { freshDatabase } from '../support/database.ts';
+import { RawClient } from '../support/rawClient.ts';
+import { connectAgent, someMetrics } from '../support/samples.ts';
+import { startTestHub } from '../support/testHub.ts';
+import type { TestHub } from '../support/testHub.ts';
+import { until } from '../support/until.ts';
+
+let hub: TestHub;
+beforeAll(async () => {
+  hub = await startTestHub(afterAll, {
+    database: await freshDatabase(afterAll),
+    gapQuietMs: 300,
+    presence: { goneAfterMs: 300, refreshMs: 100, sweepMs: 100 },
+  });
+});
+
+const stored = (host: string) =>
+  hub.sql<{ kind: string; seq: number; at: number; frame: string }[]>`
+    select kind, seq, (extract(epoch from at) * 1000)::float8 as at, convert_from(frame, 'UTF8') as frame from sample_hot where host = ${host} order by seq`;
+
+const events = async (host: string, what: string) =>
+  (
+    await hub.sql<{ body: { what: string; details: Record<string, unknown> }; at: Date; until: Date | null }[]>`
+    select body, at, until from message where room = ${host} and kind = 'event' order by "offset"`
+  ).filter((row) => row.body.what === what);
+
+async function viewer(role: 'viewer' | 'none' = 'viewer'): Promise<RawClient> {
+  const person = await hub.addPerson(role);
+  const client = await RawClient.connect(hub.url, person.accessToken);
+  onTestFinished(() => client.close());
+  return client;
+}
+
+test('a reply means committed, and the people in the room see the sample as it was sent', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  const watching = await viewer();
+  const joined = await watching.call('subscribe', { channel: agent.room });
+  expect(joined.subscribe.data).toMatchObject({ id: host.id, name: host.name, sample: null, inventory: null });
+  const sample = { ...agent.sample(), extra: { kept: true } };
+  expect((await agent.publish(sample)).publish).toEqual({});
+  expect((await stored(host.id)).map((row) => JSON.parse(row.frame))).toEqual([sample]);
+  await until(() => watching.publications(agent.room).length === 1);
+  expect(watching.pushes.find((push) => push.pub)).toMatchObject({ pub: { data: sample, offset: 1 } });
+  expect(watching.pushes.find((push) => push.pub)?.pub?.info).toBeUndefined();
+  const again = await (await viewer()).call('subscribe', { channel: agent.room });
+  expect(again.subscribe).toMatchObject({ epoch: agent.boot, offset: 1, recoverable: true, data: { status: 'online', sample } });
+  await agent.client.close();
+});
+
+test('a resend is answered, stored once, delivered once', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  const watching = await viewer();
+  await watching.call('subscribe', { channel: agent.room });
+  const first = agent.sample();
+  const replies = await Promise.all([agent.publish(first), agent.publish(first), agent.publish(agent.sample()), agent.publish(first)]);
+  expect(replies.every((reply) => reply.publish)).toBe(true);
+  // The same after a reconnect of the same boot, without anything in between.
+  const later = await connectAgent(hub, host, { boot: agent.boot, connection: 2 });
+  expect((await later.publish(first)).publish).toEqual({});
+  await later.publish(later.sample({ seq: 3 }));
+  await until(() => watching.publications(agent.room).length >= 3);
+  expect(watching.publications(agent.room).map((data) => data['seq'])).toEqual([1, 2, 3]);
+  expect((await stored(host.id)).map((row) => row.seq)).toEqual([1, 2, 3]);
+  await later.client.close();
+});
+
+test('what is not valid is refused with the field named, others go on', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  const bad = async (over: object) => (await agent.publish({ ...agent.sample(), ...over })).error;
+  expect(await bad({ metrics: { 'cpu.busy': '0.5' } })).toMatchObject({ code: 107, message: expect.stringContaining('cpu.busy') });
+  expect(await bad({ metrics: { 'cpu.busy': null } })).toMatchObject({ code: 107 });
+  const many = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`m${i}`, i]));
+  expect(await bad({ metrics: many })).toMatchObject({ code: 107, message: expect.stringContaining('2000') });
+  expect(await bad({ boot: newId() })).toMatchObject({ code: 107, message: expect.stringContaining('backfill') });
+  const hour = await bad({ at: hub.clock.now() + 3_600_000 });
+  expect(hour?.code).toBe(400);
+  expect(Math.abs(Number(/hub time is (\d+)/.exec(hour!.message)?.[1]) - Date.now())).toBeLessThan(60_000);
+  expect(await bad({ at: hub.clock.now() - 3_600_000 })).toMatchObject({ code: 400 });
+  expect(await bad({ kind: 'message', text: 'hi' })).toMatchObject({ code: 107 });
+  expect((await agent.publish()).publish).toEqual({});
+  expect(await bad({ at: hub.clock.now() - 30_000 })).toMatchObject({ code: 107, message: expect.stringContaining('at') });
+  expect(await stored(host.id)).toHaveLength(1);
+  expect(hub.failures).toEqual([]);
+  await agent.client.close();
+});
+
+test('an agent publishes into its own room and does nothing else', async () => {
+  const [host, other] = [await hub.addHost(), await hub.addHost()];
+  const agent = await connectAgent(hub, host);
+  for (const room of [`host:${other.id}`, `host:${newId()}`, `room:${host.id}`, 'anything', `host:${host.id} `]) {
+    expect((await agent.client.publish(room, agent.sample())).error).toMatchObject({ code: 103 });
+    expect((await agent.client.call('subscribe', { channel: room })).error?.code).toBe(103);
+  }
+  expect((await agent.client.call('subscribe', { channel: agent.room })).error?.code).toBe(103);
+  expect((await agent.client.call('rpc', { method: 'constructor', data: {} })).error?.code).toBe(108);
+  const person = await viewer();
+  expect((await person.publish(agent.room, agent.sample())).error?.code).toBe(103);
+  expect((await person.call('rpc', { method: 'backfill', data: {} })).error?.code).toBe(108);
+  await agent.client.close();
+});
+
+test('two samples of one time: the first stays, the second is told', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  const first = agent.sample();
+  await agent.publish(first);
+  const second = await connectAgent(hub, host);
+  expect((await second.publish({ ...first, boot: second.boot })).error).toMatchObject({
+    code: 107,
+    message: expect.stringContaining('time'),
+  });
+  expect(await stored(host.id)).toHaveLength(1);
+  await second.client.close();
+});
+
+test('backfill: old boots and late samples are stored, nothing is delivered, one event tells of the gap', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  const watching = await viewer();
+  await watching.call('subscribe', { channel: agent.room });
+  const now = hub.clock.now();
+  const oldBoot = newId();
+  const late = (seq: number, at: number, over: object = {}) => ({ kind: 'sample', boot: oldBoot, seq, at, metrics: someMetrics, ...over });
+  const publications = [
+    ...Array.from({ length: 150 }, (_, i) => late(i + 1, now - 600_000 + i * 1000)),
+    late(151, now - 25 * 3_600_000),
+    late(152, now + 3_600_000),
+    late(153, now - 1000, { metrics: { x: 'y' } }),
+    'rubbish',
+  ];
+  const call = () => agent.client.call('rpc', { method: 'backfill', data: { publications } });
+  const expected = {
+    committed: 150,
+    refused: [
+      { at: now - 25 * 3_600_000, kind: 'sample', code: 401 },
+      { at: now + 3_600_000, kind: 'sample', code: 400 },
+      { at: now - 1000, kind: 'sample', code: 107 },
+      { at: null, kind: null, code: 107 },
+    ],
+  };
+  expect((await call()).rpc.data).toEqual(expected);
+  expect((await call()).rpc.data).toEqual(expected);
+  expect(await stored(host.id)).toHaveLength(150);
+  const more = Array.from({ length: 301 }, (_, i) => late(i + 200, now - 500_000 + i));
+  expect((await agent.client.call('rpc', { method: 'backfill', data: { publications: more } })).error?.code).toBe(107);
+  const gaps = await until(async () => {
+    const found = await events(host.id, 'gap_filled');
+    return found.length > 0 ? found : undefined;
+  });
+  expect(gaps).toHaveLength(1);
+  expect(gaps[0]!.at.getTime()).toBe(now - 600_000);
+  expect(gaps[0]!.until!.getTime()).toBe(now - 600_000 + 149_000);
+  expect(watching.publications(agent.room)).toEqual([]);
+  await agent.client.close();
+});
+
+test('a browser that comes back gets what it missed, from memory and from PostgreSQL', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  for (let i = 0; i < 20; i++) await agent.publish();
+  const recover = async (offset: number, epoch: string) =>
+    (await (await viewer()).call('subscribe', { channel: agent.room, recover: true, offset, epoch })).subscribe;
+  const seqs = (result: { publications?: { offset: number }[] }) => result.publications?.map((pub) => pub.offset);
+  const fromMemory = await recover(12, agent.boot);
+  expect(fromMemory.recovered).toBe(true);
+  expect(seqs(fromMemory)).toEqual([13, 14, 15, 16, 17, 18, 19, 20]);
+  hub.samples.forget(host.id);
+  const fromDatabase = await recover(12, agent.boot);
+  expect(fromDatabase).toEqual(fromMemory);
+  expect((await recover(20, agent.boot)).recovered).toBe(true);
+  // This replica may be behind the agent, but not the boot.
+  expect((await recover(25, agent.boot)).recovered).toBe(true);
+  expect((await recover(3, newId())).recovered).toBeUndefined();
+  const history = await (await viewer()).call('history', { channel: agent.room, limit: 3, reverse: true });
+  expect(seqs(history.history)).toEqual([20, 19, 18]);
+  await agent.client.close();
+});
+
+test('the newest connection wins and the loser is told', async () => {
+  const host = await hub.addHost();
+  const first = await connectAgent(hub, host, { connection: 5 });
+  await expect(connectAgent(hub, host, { boot: first.boot, connection: 4 })).rejects.toThrow('4500');
+  expect((await first.publish()).publish).toEqual({});
+  const second = await connectAgent(hub, host, { boot: first.boot, connection: 6 });
+  await until(() => first.client.closed);
+  expect(first.client.closed).toEqual({ code: 4500, reason: 'replaced' });
+  const third = await connectAgent(hub, host);
+  await until(() => second.client.closed);
+  expect(second.client.closed?.code).toBe(4500);
+  expect((await third.publish()).publish).toEqual({});
+  await third.client.close();
+});
+
+test('agents that push each other out are told of as sharing one identity', async () => {
+  const host = await hub.addHost();
+  const agents = [];
+  for (let i = 0; i < 4; i++) agents.push(await connectAgent(hub, host));
+  await until(async () => (await events(host.id, 'identity_shared')).length === 1);
+  await agents[3]!.client.close();
+});
+
+test('joined and left are told once, and not for a reconnect', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  await until(async () => (await events(host.id, 'agent_joined')).length === 1);
+  const watching = await viewer();
+  await watching.call('subscribe', { channel: agent.room });
+  const present = await watching.call('presence', { channel: agent.room });
+  expect(Object.values(present.presence.presence)).toContainEqual(
+    expect.objectContaining({ conn_info: { kind: 'agent', name: host.name } }),
+  );
+  await agent.client.close();
+  const back = await connectAgent(hub, host, { boot: agent.boot, connection: 2 });
+  await back.client.close();
+  await until(async () => (await events(host.id, 'agent_left')).length === 1);
+  expect(await events(host.id, 'agent_joined')).toHaveLength(1);
+  expect(watching.pushes.filter((push) => push.leave).length).toBe(2);
+  await until(() => hub.fleet.summary(host.id)?.status === 'offline');
+});
+
+test('an agent left online by a hub that died is swept', async () => {
+  const host = await hub.addHost();
+  await hub.sql`update host set online = true, seen_at = now() - interval '1 minute' where id = ${host.id}`;
+  await until(async () => (await events(host.id, 'agent_left')).length === 1);
+});
+
+test('a later boot time in the inventory is an event', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  const tell = (bootedAt: number) =>
+    agent.client.call('rpc', { method: 'inventory', data: { os: 'Debian 13', kernel: '6.18', bootedAt, disks: [] } });
+  const bootedAt = hub.clock.now() - 1_000_000;
+  expect((await tell(bootedAt)).rpc).toEqual({ data: {} });
+  await tell(bootedAt + 900);
+  expect(await events(host.id, 'host_booted')).toHaveLength(0);
+  await tell(bootedAt + 500_000);
+  const [booted] = await events(host.id, 'host_booted');
+  expect(booted?.at.getTime()).toBe(bootedAt + 500_000);
+  expect((await agent.client.call('rpc', { method: 'inventory', data: [] })).error?.code).toBe(107);
+  await agent.client.close();
+});
+
+test('the fleet room tells what changed, and everything to who enters', async () => {
+  const host = await hub.addHost();
+  const quiet = await hub.addHost('quiet');
+  const agent = await connectAgent(hub, host);
+  const room = `fleet:${hub.group}`;
+  const watching = await viewer();
+  await watching.call('subscribe', { channel: room });
+  const sample = agent.sample();
+  await agent.publish(sample);
+  const told = await until(() =>
+    watching.publications(room).find((data) => (data['hosts'] as Record<string, { cpu: unknown }>)[host.id]?.cpu === 0.25),
+  );
+  expect((told['hosts'] as Record<string, unknown>)[host.id]).toEqual({
+    status: 'online',
+    at: sample.at,
+    cpu: 0.25,
+    memory: 0.25,
+    disk: null,
+    receive: 100,
+    transmit: 50,
+    alerts: 0,
+  });
+  const entered = await (await viewer()).call('subscribe', { channel: room });
+  expect(entered.subscribe.recoverable).toBeUndefined();
+  expect(entered.subscribe.data.hosts).toMatchObject({
+    [host.id]: { status: 'online', cpu: 0.25 },
+    [quiet.id]: { status: 'never', cpu: null },
+  });
+  expect((await watching.call('history', { channel: room, limit: 1 })).error?.code).toBe(108);
+  expect(hub.fleet.recentCpu(host.id)).toMatchObject({ at: sample.at });
+  expect(hub.fleet.recentCpu(host.id)!.values.at(-1)).toBe(0.25);
+  await agent.client.close();
+});
+
+test('rooms without a role are refused alike, whether they exist or not', async () => {
+  const host = await hub.addHost();
+  const stranger = await viewer('none');
+  for (const id of [host.id, newId(), hub.group]) {
+    for (const sort of ['host', 'room', 'fleet', 'user']) {
+      const channel = `${sort}:${id}`;
+      expect((await stranger.call('subscribe', { channel })).error).toEqual({ code: 103, message: 'permission denied' });
+      expect((await stranger.call('presence', { channel })).error?.code).toBe(103);
+      expect((await stranger.call('history', { channel, limit: 5 })).error?.code).toBe(103);
+      expect((await stranger.publish(channel, { kind: 'message', text: 'x' })).error).toEqual({ code: 103, message: 'permission denied' });
+    }
+  }
+});
