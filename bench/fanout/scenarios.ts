@@ -105,6 +105,8 @@ export async function measure(peer: Peer, scenario: Scenario, seconds = scenario
     const common = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const pids = server.pids().flatMap((pid) => ['--pid', String(pid)]);
     const report = JSON.parse(await runLoad([load, ...common, ...pids, ...peer.wiring(message).args])) as Report;
+    const idle = scenario.rate === 0 && scenario.window === 0;
+    if (!idle && report.deliveries === 0) throw new Error(`${peer.name}: nothing was delivered`);
     return {
       cpuUsPerDelivery: report.serverCpuUs / report.deliveries,
       deliveriesPerSecond: report.deliveries / report.seconds,

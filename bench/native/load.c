@@ -62,7 +62,7 @@ static const char *fill(const struct conn *c, const char *text) {
     static char filled[4096];
     const char *mark = strstr(text, "%d");
     if (!mark) return text;
-    snprintf(filled, sizeof filled, "%.*s%d%s", (int)(mark - text), text, c == &publisher ? 0 : c->index % o.rooms, mark + 2);
+    snprintf(filled, sizeof filled, "%.*s%d%s", (int)(mark - text), text, o.roomBase + (c == &publisher ? 0 : c->index % o.rooms), mark + 2);
     return filled;
 }
 

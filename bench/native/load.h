@@ -37,7 +37,7 @@ struct options {
     const char *host, *path, *publisherPath, *joined, *publisherJoined, *ping, *pong, *timeMark;
     const char *hello[MAX_HELLO], *publisherHello[MAX_HELLO];
     char *message; /* what the publisher sends, with placeholders */
-    int port, clients, window, stalled, rooms, raw, binary, sampleMask, settleMs, pids[MAX_PIDS], pidCount;
+    int port, clients, window, stalled, rooms, roomBase, raw, binary, sampleMask, settleMs, pids[MAX_PIDS], pidCount;
     size_t minLength, unitBytes;
     double rate, seconds, warmup;
 };
@@ -48,7 +48,7 @@ static void readOptions(struct options *o, int argc, char **argv) {
         {"publisher-hello", 1, 0, 'H'}, {"joined", 1, 0, 'j'}, {"publisher-joined", 1, 0, 'J'}, {"ping", 1, 0, 'i'}, {"pong", 1, 0, 'o'},
         {"message", 1, 0, 'm'}, {"time-mark", 1, 0, 't'}, {"min-length", 1, 0, 'l'}, {"unit-bytes", 1, 0, 'u'}, {"rate", 1, 0, 'r'},
         {"window", 1, 0, 'w'}, {"seconds", 1, 0, 's'}, {"warmup", 1, 0, 'W'}, {"stalled", 1, 0, 'S'}, {"rooms", 1, 0, 'R'},
-        {"raw", 0, 0, 'x'}, {"binary", 0, 0, 'b'}, {"pid", 1, 0, 'P'}, {"settle-ms", 1, 0, 'e'}, {"sample-mask", 1, 0, 'k'}, {0, 0, 0, 0}};
+        {"raw", 0, 0, 'x'}, {"binary", 0, 0, 'b'}, {"pid", 1, 0, 'P'}, {"settle-ms", 1, 0, 'e'}, {"sample-mask", 1, 0, 'k'}, {"room-base", 1, 0, 'B'}, {0, 0, 0, 0}};
     int hello = 0, publisherHello = 0;
     o->timeMark = "\"t\":";
     for (int c; (c = getopt_long(argc, argv, "", names, NULL)) >= 0;) {
@@ -77,6 +77,7 @@ static void readOptions(struct options *o, int argc, char **argv) {
         case 'b': o->binary = 1; break;
         case 'P': if (o->pidCount < MAX_PIDS) o->pids[o->pidCount++] = atoi(optarg); break;
         case 'e': o->settleMs = atoi(optarg); break;
+        case 'B': o->roomBase = atoi(optarg); break;
         case 'k': o->sampleMask = atoi(optarg); break;
         default: fprintf(stderr, "load: see readOptions in bench/native/load.h\n"); exit(2);
         }
