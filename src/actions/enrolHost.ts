@@ -11,12 +11,15 @@ import type { Clock } from '../lib/clock.ts';
 import { newId } from '../lib/id.ts';
 import type { Enrolled, EnrolRequest, PublicKey } from '../protocol/rest.ts';
 import { hostRoom } from '../protocol/rooms.ts';
+import type { EventDraft } from './postEvent.ts';
 
 export interface EnrolNeeds {
   sql: Pool;
   /** The hub's id. */
   hub: string;
   clock: Clock;
+  /** Posts into the host's conversation. */
+  event(draft: EventDraft): Promise<unknown>;
   /** Told of a host that got another key: its connected agent has to go. */
   keyReplaced(host: string): void;
 }
@@ -25,10 +28,10 @@ export interface EnrolNeeds {
 export async function enrolHost(needs: EnrolNeeds, request: EnrolRequest): Promise<Enrolled> {
   const tokenHash = hashToken(request.token);
   const thumbprint = thumbprintOf(request.publicKey);
-  const { host, replaced } = await needs.sql.begin(async (sql) => {
+  const { host, replaced, made } = await needs.sql.begin(async (sql) => {
     const enrolment = await lockEnrolment(sql, tokenHash);
     const before = enrolment && (await findEnrolmentUse(sql, tokenHash, thumbprint));
-    if (before !== undefined) return { host: before, replaced: false };
+    if (before !== undefined) return { host: before, replaced: false, made: false };
     if (!enrolment?.usable) {
       throw new AppError('token_used', 'token: it was used already, has expired, or never was; make another on the page of hosts.');
     }
@@ -36,10 +39,11 @@ export async function enrolHost(needs: EnrolNeeds, request: EnrolRequest): Promi
     const id = known?.id ?? (await makeHost(sql, enrolment.group, request.name ?? 'host'));
     await setHostKey(sql, id, publicPart(request.publicKey), platformOf(request));
     await insertEnrolmentUse(sql, { tokenHash, thumbprint, host: id });
-    return { host: id, replaced: known?.publicKey !== undefined && known.publicKey !== null };
+    return { host: id, replaced: known?.publicKey !== undefined && known.publicKey !== null, made: !known };
   });
+  if (made) await needs.event({ room: host, what: 'host_added', details: { name: request.name ?? 'host' } });
   if (replaced) needs.keyReplaced(host);
-  return { hostId: host, room: hostRoom(host), hub: needs.hub, time: needs.clock.now() };
+  return { hostId: host, room: hostRoom(host), hub: needs.hub, time: Math.round(needs.clock.now()) };
 }
 
 async function makeHost(sql: Sql, group: string, name: string): Promise<string> {

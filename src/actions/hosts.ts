@@ -13,10 +13,16 @@ import type { Pool, Sql } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../lib/id.ts';
 import type { AddedHost, Enrolment, NewHost } from '../protocol/rest.ts';
+import type { EventDraft } from './postEvent.ts';
 
-export interface HostNeeds {
+export interface EnrolmentNeeds {
   sql: Pool;
   publicUrl: string;
+}
+
+export interface HostNeeds extends EnrolmentNeeds {
+  /** Posts into the host's conversation. */
+  event(draft: EventDraft): Promise<unknown>;
 }
 
 const enrolmentLifetimeS = 15 * 60;
@@ -33,11 +39,12 @@ export async function addHost(needs: HostNeeds, asker: Asker, { name, group }: N
     await insertHostRoom(sql, host);
     return makeEnrolment(sql, needs.publicUrl, { group: into, host: host.id, createdBy: asker.id });
   });
+  await needs.event({ room: host.id, what: 'host_added', details: { name } });
   return { id: host.id, name, enrolment };
 }
 
 /** A fresh token for a host that is there; the agent that uses it takes the place of the one before. */
-export async function enrolAgain(needs: HostNeeds, asker: Asker, id: string): Promise<Enrolment> {
+export async function enrolAgain(needs: EnrolmentNeeds, asker: Asker, id: string): Promise<Enrolment> {
   const host = await hostFor(needs.sql, asker, id, 'host.enrol');
   return needs.sql.begin(async (sql) => {
     await deleteUnusedEnrolments(sql, id);
@@ -46,15 +53,17 @@ export async function enrolAgain(needs: HostNeeds, asker: Asker, id: string): Pr
 }
 
 /** A token for the agent of this very machine, which makes its host when it enrols. */
-export async function localEnrolment(needs: HostNeeds): Promise<Enrolment> {
+export async function localEnrolment(needs: EnrolmentNeeds): Promise<Enrolment> {
   const group = await defaultGroup(needs.sql);
   if (group === undefined) throw new AppError('conflict', 'There is no group to enrol into; the hub was not prepared.');
   return makeEnrolment(needs.sql, needs.publicUrl, { group, host: null, createdBy: null });
 }
 
-export async function renameHost(sql: Sql, asker: Asker, id: string, name: string): Promise<HostRow> {
-  const host = await hostFor(sql, asker, id, 'host.rename');
-  await renameHostRow(sql, id, name);
+export async function renameHost(needs: Pick<HostNeeds, 'sql' | 'event'>, asker: Asker, id: string, name: string): Promise<HostRow> {
+  const host = await hostFor(needs.sql, asker, id, 'host.rename');
+  if (host.name === name) return host;
+  await renameHostRow(needs.sql, id, name);
+  await needs.event({ room: id, what: 'host_renamed', details: { from: host.name, to: name } });
   return { ...host, name };
 }
 

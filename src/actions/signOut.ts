@@ -31,13 +31,7 @@ export async function endSession(needs: SignOutNeeds, person: string, session: s
 export async function readSessions(sql: Sql, person: string, current: string): Promise<Sessions> {
   const rows = await listSessions(sql, person);
   return {
-    items: rows.map(({ person: _, ...row }) => ({
-      ...row,
-      createdAt: Math.floor(row.createdAt),
-      usedAt: Math.floor(row.usedAt),
-      expiresAt: Math.floor(row.expiresAt),
-      current: row.id === current,
-    })),
+    items: rows.map(({ person: _, ...row }) => ({ ...row, current: row.id === current })),
     next: null,
   };
 }

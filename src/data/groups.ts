@@ -87,7 +87,7 @@ export interface RoomRow {
 const roomColumns = (sql: Sql, asker: Asker) => sql`
   room.id, room.name, json_build_object('id', host_group.id, 'name', host_group.name) as "group", room.host,
   case when ${asker.admin} then 'owner' else membership.role end as role,
-  (extract(epoch from room.created_at) * 1000)::float8 as "createdAt"`;
+  floor(extract(epoch from room.created_at) * 1000)::float8 as "createdAt"`;
 
 /** The room as someone may see it; undefined where they may not, or there is none. */
 export async function findRoomFor(sql: Sql, asker: Asker, id: string): Promise<RoomRow | undefined> {

@@ -23,9 +23,9 @@ export interface HostRow {
 
 const hostColumns = (sql: Sql, asker: Asker) => sql`
   host.id, host.name, json_build_object('id', host_group.id, 'name', host_group.name) as "group", host.online,
-  (extract(epoch from host.online_since) * 1000)::float8 as "onlineSince",
-  (extract(epoch from host.last_sample_at) * 1000)::float8 as "lastSampleAt",
-  (extract(epoch from host.created_at) * 1000)::float8 as "createdAt",
+  floor(extract(epoch from host.online_since) * 1000)::float8 as "onlineSince",
+  floor(extract(epoch from host.last_sample_at) * 1000)::float8 as "lastSampleAt",
+  floor(extract(epoch from host.created_at) * 1000)::float8 as "createdAt",
   host.platform, host.inventory, case when ${asker.admin} then 'owner' else membership.role end as role`;
 
 /** The host as someone may see it; undefined where they may not, or there is none. */

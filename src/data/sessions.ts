@@ -88,8 +88,8 @@ export async function findSession(
 /** A person's living sessions, newest first. */
 export async function listSessions(sql: Sql, person: string): Promise<SessionRow[]> {
   return sql<SessionRow[]>`
-    select id, person, agent, address, (extract(epoch from created_at) * 1000)::float8 as "createdAt",
-      (extract(epoch from used_at) * 1000)::float8 as "usedAt", (extract(epoch from expires_at) * 1000)::float8 as "expiresAt"
+    select id, person, agent, address, floor(extract(epoch from created_at) * 1000)::float8 as "createdAt",
+      floor(extract(epoch from used_at) * 1000)::float8 as "usedAt", floor(extract(epoch from expires_at) * 1000)::float8 as "expiresAt"
     from session where person = ${person} and expires_at > now()
     order by used_at desc, id desc`;
 }

@@ -31,7 +31,7 @@ export interface Metrics {
   error(where: string): void;
   dropped(what: string, count?: number): void;
   slowClientClosed(): void;
-  recovered(result: 'recovered' | 'not_recovered'): void;
+  recovered(result: 'recovered' | 'unrecovered'): void;
   /** Set when a stop ran out of time with clients still connected. */
   drainIncomplete(): void;
   /** The whole page for `/metrics`. */
@@ -76,8 +76,8 @@ export function createMetrics(sources: MetricSources): Metrics {
     Object.entries(sources.degraded()).map(([dependency, away]) => [{ dependency }, away ? 1 : 0]),
   );
   const drain = new Gauge({ name: 'hostroom_drain_incomplete', help: '1 once a stop ran out of time with clients connected.', registers });
-  const received = counter('messages_received_total', 'Commands received, by kind of client.', ['kind']);
-  const sent = counter('messages_sent_total', 'Replies and pushes sent, by kind of client.', ['kind']);
+  const received = counter('messages_received_total', 'Messages received, by kind.', ['kind']);
+  const sent = counter('messages_sent_total', 'Messages sent, by kind.', ['kind']);
   const errors = counter('errors_total', 'Failures that the log tells of, by the part that failed.', ['where']);
   const dropped = counter('dropped_total', 'What was dropped because a bound was reached.', ['what']);
   const slow = counter('slow_clients_closed_total', 'Clients closed because they read too slowly.');

@@ -2,6 +2,7 @@
 
 import Type from 'typebox';
 import type { Static, TSchema } from 'typebox';
+import type { Inventory } from './kinds.ts';
 
 const strict = { additionalProperties: false } as const;
 const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -118,19 +119,6 @@ const Platform = Type.Record(
     maxProperties: 32,
   },
 );
-const Inventory = Type.Object({
-  os: Type.String(),
-  kernel: Type.String(),
-  arch: Type.String(),
-  hostname: Type.String(),
-  cpuModel: Type.String(),
-  cores: Type.Number(),
-  memory: Type.Number(),
-  virtual: Type.Optional(Type.String()),
-  agentVersion: Type.String(),
-  disks: Type.Array(Type.Object({ device: Type.String(), model: Type.String(), size: Type.Number() })),
-  bootedAt: Type.Number(),
-});
 
 export const Host = Type.Object({
   /** Also the id of its conversation. */
@@ -146,7 +134,7 @@ export const Host = Type.Object({
   /** `cpu.busy` of the last minute, one value per second; `at` is the time of the last. */
   recentCpu: Nullable(Type.Object({ at: Time, values: Type.Array(Figure) })),
   platform: Nullable(Platform),
-  inventory: Nullable(Inventory),
+  inventory: Nullable(Type.Unsafe<Inventory>({ type: 'object', description: 'As the agent told it.' })),
   /** What the one who asks may do here. */
   role: Role,
 });

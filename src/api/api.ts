@@ -1,0 +1,102 @@
+/** The HTTP server: REST, its description, the web UI; not yet listening. */
+
+import cookie from '@fastify/cookie';
+import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import Fastify, { LogController } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { EnrolNeeds } from '../actions/enrolHost.ts';
+import { newId } from '../lib/id.ts';
+import type { Log } from '../ops/log.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import { agentRoutes } from './agents.ts';
+import { authRoutes } from './auth.ts';
+import type { AuthNeeds } from './auth.ts';
+import { takeJsonOnly } from './body.ts';
+import { groupRoutes } from './groups.ts';
+import { guard } from './guards.ts';
+import { refuseForeignPages, setSecurityHeaders } from './headers.ts';
+import { hostSampleRoutes } from './hostSamples.ts';
+import { hostRoutes } from './hosts.ts';
+import type { HostRouteNeeds } from './hosts.ts';
+import { hubRoutes } from './hub.ts';
+import { meRoutes } from './me.ts';
+import { describeApi } from './openapi.ts';
+import { sendProblem } from './problems.ts';
+import { roomRoutes } from './rooms.ts';
+import type { RoomNeeds } from './rooms.ts';
+import type { Api } from './routes.ts';
+import { serveWebUi } from './webUi.ts';
+
+/** Every part that some route needs. `hub` is the hub's id, `version` the program's. */
+export type ApiParts = AuthNeeds &
+  EnrolNeeds &
+  HostRouteNeeds &
+  RoomNeeds & {
+    log: Log;
+    metrics: Pick<Metrics, 'http' | 'error'>;
+    allowedOrigins: readonly string[];
+    /** Whose X-Forwarded-For is believed. */
+    trustedProxies: readonly string[];
+    /** The built web UI. */
+    webRoot: string;
+    version: string;
+  };
+
+const bodyMaxBytes = 100 * 1024;
+
+/** Routes may still be added to the server that is given back, such as the WebSocket's; `listen` is the caller's. */
+export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
+  const log: FastifyBaseLogger = parts.log;
+  const app = Fastify({
+    loggerInstance: log,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'request' }),
+    genReqId: newId,
+    trustProxy: parts.trustedProxies.length > 0 ? [...parts.trustedProxies] : false,
+    bodyLimit: bodyMaxBytes,
+    requestTimeout: 15_000,
+    keepAliveTimeout: 65_000,
+    forceCloseConnections: 'idle',
+    http: { headersTimeout: 10_000, maxHeaderSize: 8_192, connectionsCheckingInterval: 2_000 },
+    // Refusals of the router and of bodies that are no JSON look like all others.
+    frameworkErrors: (error, request, reply) => void problem(error, request, reply),
+  });
+  const problem = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply =>
+    sendProblem(error, request, reply, (failure) => {
+      parts.metrics.error('api');
+      request.log.error({ err: failure, req: request }, 'a request failed');
+    });
+  app.server.maxHeadersCount = 100;
+  app.setErrorHandler(problem);
+  app.setValidatorCompiler(TypeBoxValidatorCompiler as Parameters<typeof app.setValidatorCompiler>[0]);
+  // The handlers say exactly what goes out; a schema of an answer describes, and drops nothing silently.
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  takeJsonOnly(app);
+  setSecurityHeaders(app, parts);
+  refuseForeignPages(app, parts);
+  countRequests(app, parts.metrics);
+
+  await app.register(cookie);
+  await describeApi(app, parts);
+  await app.register(
+    async (scope) => {
+      const api = scope as unknown as Api;
+      guard(scope, parts);
+      for (const routes of [meRoutes, hostRoutes, hostSampleRoutes, groupRoutes, roomRoutes, agentRoutes, hubRoutes]) routes(api, parts);
+      // In a scope of its own: none of its answers may be stored.
+      await scope.register(async (auth) => authRoutes(auth as unknown as Api, parts));
+    },
+    { prefix: '/api/v1' },
+  );
+  await serveWebUi(app, parts);
+  return app;
+}
+
+/** One line of the log and one observation per request, by the route's pattern. */
+function countRequests(app: FastifyInstance, metrics: Pick<Metrics, 'http'>): void {
+  app.addHook('onResponse', async (request, reply) => {
+    const route = request.routeOptions.url ?? 'none';
+    const method = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/.test(request.method) ? request.method : 'other';
+    metrics.http(method, route, reply.statusCode, reply.elapsedTime / 1000);
+    request.log.debug({ req: request, res: reply, user: request.user?.id, ms: Math.round(reply.elapsedTime * 10) / 10 }, 'request');
+  });
+}

@@ -1,0 +1,139 @@
+/** Hosts over REST: made, enrolled, renamed, deleted, listed, their samples streamed. */
+
+import { generateKeyPairSync } from 'node:crypto';
+import { afterAll, expect, test } from 'vitest';
+import { newId } from '../../src/lib/id.ts';
+import { startTestApi } from '../support/api.ts';
+
+const hub = await startTestApi(afterAll);
+const admin = await hub.signIn();
+
+const newKey = () => generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+
+test('a host is made, enrolled by its one token, renamed and deleted', async () => {
+  const added = await admin.post('/hosts', { name: 'web-1' });
+  expect(added).toMatchObject({ status: 201, body: { name: 'web-1' } });
+  const { id, enrolment } = added.body;
+  expect(enrolment.command).toBe(`curl -fsSL ${hub.publicUrl}/agent.sh | sudo ENROLMENT_TOKEN=${enrolment.token} sh`);
+  expect(enrolment.expiresAt - Date.now()).toBeGreaterThan(14 * 60_000);
+
+  const listed = (await admin.get('/hosts')).body.items.find((host: { id: string }) => host.id === id);
+  expect(listed).toMatchObject({
+    id,
+    name: 'web-1',
+    group: { name: 'hosts' },
+    status: 'never',
+    lastSampleAt: null,
+    onlineSince: null,
+    recentCpu: null,
+    role: 'owner',
+  });
+
+  const agent = hub.browser();
+  const publicKey = newKey();
+  const request = { token: enrolment.token, publicKey, name: 'web-1.example', platform: { os: 'linux', arch: 'x64' } };
+  const enrolled = await agent.post('/agents/enrol', request);
+  expect(enrolled).toMatchObject({ status: 200, body: { hostId: id, room: `host:${id}`, hub: hub.hubId } });
+  expect(Math.abs(enrolled.body.time - Date.now())).toBeLessThan(60_000);
+  // A lost answer: the same token and key give the same host.
+  expect((await agent.post('/agents/enrol', request)).body.hostId).toBe(id);
+  // Another key cannot use the token.
+  expect(await agent.post('/agents/enrol', { ...request, publicKey: newKey() })).toMatchObject({
+    status: 410,
+    body: { code: 'token_used' },
+  });
+  expect(await agent.post('/agents/enrol', { ...request, token: 'x'.repeat(43) })).toMatchObject({
+    status: 410,
+    body: { code: 'token_used' },
+  });
+
+  const again = await admin.post(`/hosts/${id}/enrolment`);
+  expect(again.status).toBe(201);
+  expect((await agent.post('/agents/enrol', { ...request, token: again.body.token, publicKey: newKey() })).body.hostId).toBe(id);
+  expect(hub.told.replaced).toEqual([id]);
+
+  expect((await admin.patch(`/hosts/${id}`, { name: 'web-2' })).body).toMatchObject({
+    name: 'web-2',
+    platform: { os: 'linux', arch: 'x64' },
+  });
+  expect((await admin.get(`/rooms/${id}`)).body).toMatchObject({ id, name: 'web-2', host: id });
+  const events = (await admin.get(`/rooms/${id}/messages`)).body.items;
+  expect(events.map((event: { what: string }) => event.what)).toEqual(['host_added', 'host_renamed']);
+
+  expect((await admin.delete(`/hosts/${id}`)).status).toBe(204);
+  expect(hub.told.deleted).toEqual([id]);
+  expect((await admin.get(`/hosts/${id}`)).status).toBe(404);
+  expect((await admin.get(`/rooms/${id}`)).status).toBe(404);
+  expect((await agent.post('/agents/enrol', request)).status).toBe(410);
+});
+
+test('hosts are paged by cursor', async () => {
+  for (let i = 0; i < 3; i++) await admin.post('/hosts', { name: `page-${i}` });
+  const seen: string[] = [];
+  for (let after: string | null = ''; after !== null;) {
+    const page: { body: { items: { id: string }[]; next: string | null } } = await admin.get(
+      `/hosts?limit=2${after ? `&after=${after}` : ''}`,
+    );
+    seen.push(...page.body.items.map((host) => host.id));
+    after = page.body.next;
+  }
+  const all = (await admin.get('/hosts')).body.items.map((host: { id: string }) => host.id);
+  expect(seen).toEqual(all);
+  expect(new Set(seen).size).toBe(seen.length);
+});
+
+test('samples stream as NDJSON and as CSV, from inclusive, to exclusive', async () => {
+  const { id } = (await admin.post('/hosts', { name: 'streamed' })).body;
+  const boot = newId();
+  const start = 1_700_000_000_000;
+  const count = 1_234;
+  const frames = Array.from({ length: count }, (_, i) =>
+    JSON.stringify({
+      kind: 'sample',
+      at: start + i * 1000,
+      seq: i + 1,
+      boot,
+      metrics: { 'cpu.busy': i / count, ...(i === 7 ? { '=cmd': 1, 'a"b,': 2 } : {}) },
+    }),
+  );
+  await hub.sql`
+    insert into sample_hot (host, kind, at, boot, seq, frame)
+    select ${id}, 'sample', to_timestamp((${start}::float8 + (n - 1) * 1000) / 1000), ${boot}, n, convert_to(frame, 'UTF8')
+    from unnest(${hub.sql.array(frames)}::text[]) with ordinality as given (frame, n)`;
+
+  const all = await admin.get(`/hosts/${id}/samples?from=${start}&to=${start + count * 1000}`);
+  expect(all.headers.get('content-type')).toContain('application/x-ndjson');
+  expect(all.text).toBe(frames.map((frame) => `${frame}\n`).join(''));
+  const some = await admin.get(`/hosts/${id}/samples?from=${start + 1000}&to=${start + 3000}`);
+  expect(some.text.trimEnd().split('\n')).toEqual(frames.slice(1, 3));
+  expect((await admin.get(`/hosts/${id}/samples?from=${start}`)).text.split('\n')).toHaveLength(count + 1);
+  expect((await admin.get(`/hosts/${id}/samples?from=0&to=5`)).text).toBe('');
+
+  const csv = await admin.get(`/hosts/${id}/samples?from=${start}&to=${start + 8000}`, { headers: { accept: 'text/csv' } });
+  const lines = csv.text.trimEnd().split('\r\n');
+  expect(lines[0]).toBe(`at,boot,seq,'=cmd,"a""b,",cpu.busy`);
+  expect(lines[1]).toBe(`${start},${boot},1,,,0`);
+  expect(lines[8]).toBe(`${start + 7000},${boot},8,1,2,${7 / count}`);
+
+  expect((await admin.get(`/hosts/${id}/samples?from=5&to=1`)).status).toBe(400);
+  expect((await admin.get(`/hosts/${id}/samples`)).status).toBe(400);
+  expect((await admin.get(`/hosts/${newId()}/samples?from=0`)).status).toBe(404);
+});
+
+test('a reader who leaves ends the reading', async () => {
+  const { id } = (await admin.post('/hosts', { name: 'left' })).body;
+  const boot = newId();
+  await hub.sql`
+    insert into sample_hot (host, kind, at, boot, seq, frame)
+    select ${id}, 'sample', to_timestamp(n), ${boot}, n, convert_to('{"kind":"sample","metrics":{"x":"' || repeat('y', 2000) || '"}}', 'UTF8')
+    from generate_series(1, 20000) n`;
+  const leaving = new AbortController();
+  const response = await fetch(`${hub.url}/api/v1/hosts/${id}/samples?from=0`, {
+    headers: { authorization: `Bearer ${admin.token}` },
+    signal: leaving.signal,
+  });
+  await response.body?.getReader().read();
+  leaving.abort();
+  // Nothing is left behind: the hub still answers and closes without waiting (in afterAll).
+  expect((await admin.get('/hosts')).status).toBe(200);
+});
