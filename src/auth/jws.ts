@@ -31,7 +31,7 @@ export function readHeader(token: string): Header | undefined {
   return { typ, kid };
 }
 
-/** The claims, once the signature holds and the times are right with 5 s of tolerance. */
+/** The claims, once the signature holds and the times are right with 5 s of tolerance; `exp` at most `maxAgeS` after `iat`. */
 export async function verifyClaims(
   token: string,
   key: KeyObject,
@@ -48,7 +48,9 @@ export async function verifyClaims(
       clockTolerance: 5,
       currentDate: new Date(expected.nowMs),
     });
-    return typeof payload.aud === 'string' && typeof payload.jti === 'string' && payload.jti.length <= 128 ? payload : 'invalid';
+    const { aud, jti, iat = NaN, exp = NaN } = payload;
+    const isSound = typeof aud === 'string' && typeof jti === 'string' && jti.length <= 128 && exp <= iat + expected.maxAgeS;
+    return isSound ? payload : 'invalid';
   } catch (error) {
     if (error instanceof errors.JWTExpired) return 'expired';
     if (error instanceof errors.JOSEError || error instanceof TypeError) return 'invalid';
