@@ -195,7 +195,7 @@ export class Room {
   #admits(member: Membership, length: number): boolean {
     const { client } = member;
     const queued = client.wire.queuedBytes;
-    if (queued <= slowBytes) return true;
+    if (queued === 0 || (queued <= slowBytes && queued + length <= maxQueuedBytes)) return true;
     if (member.skippable) {
       this.pause(member);
       this.#turn.skipped(member);

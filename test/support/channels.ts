@@ -1,0 +1,5 @@
+/** Channel names that no other test uses. */
+
+import { randomUUID } from 'node:crypto';
+
+export const newChannelName = (): string => `test:${randomUUID()}`;
