@@ -62,7 +62,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 type Read = <T>(name: string, fallback: T, parse: (text: string) => T | undefined, remedy: string, secret?: 'secret') => T;
 
 /** Reads and validates everything at once; throws `ConfigError` with all faults. An empty variable counts as unset. */
-export function readConfig(env: Environment): Config {
+export function readConfig(env: Environment = process.env): Config {
   const faults: string[] = [];
   const read: Read = (name, fallback, parse, remedy, secret) => {
     const text = env[name]?.trim();
@@ -169,6 +169,15 @@ export function atPort(config: Config, port: number): Config {
   const publicUrl = config.publicUrl === originAt('localhost', 0) ? originAt('localhost', port) : config.publicUrl;
   const usesDefaults = config.allowedOrigins.includes(originAt('localhost', 0));
   return freeze({ ...config, port, publicUrl, allowedOrigins: usesDefaults ? defaultOrigins(publicUrl, port) : config.allowedOrigins });
+}
+
+/** The environment of a program that runs beside the hub: `settings` with what every program needs, and none of the hub's secrets. */
+export function environmentFor(settings: Environment): Record<string, string> {
+  const common = ['PATH', 'HOME', 'USER', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'SystemRoot', 'TEMP', 'TMP'];
+  const inherited = common.map((name) => [name, process.env[name]] as const);
+  return Object.fromEntries(
+    [...inherited, ...Object.entries(settings)].filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
 }
 
 /** What an operator should know at start: sentences, empty when all is well. */

@@ -3,6 +3,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import process from 'node:process';
+import { environmentFor } from '../config.ts';
 
 export interface LocalAgentOptions {
   /** The folder that holds `agent/main.ts`. */
@@ -29,12 +30,7 @@ export function startLocalAgent(options: LocalAgentOptions): { close(): Promise<
     child = spawn(process.execPath, [join(options.root, 'agent/main.ts')], {
       // The channel tells the agent when the hub is gone, even after kill -9.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: {
-        PATH: process.env.PATH,
-        HUB_URL: options.hubUrl,
-        STATE_DIR: options.stateDir,
-        ...(options.enrolmentToken === undefined ? {} : { ENROLMENT_TOKEN: options.enrolmentToken }),
-      },
+      env: environmentFor({ HUB_URL: options.hubUrl, STATE_DIR: options.stateDir, ENROLMENT_TOKEN: options.enrolmentToken }),
     });
     child.once('exit', (code, signal) => {
       child = undefined;

@@ -1,0 +1,263 @@
+/** Builds the hub out of its parts; the only place that does. */
+
+import { join } from 'node:path';
+import { AgentPresence } from './actions/agentPresence.ts';
+import { Gaps } from './actions/backfill.ts';
+import { FleetBoard } from './actions/fleet.ts';
+import { localEnrolment } from './actions/hosts.ts';
+import { postEvent, type EventDraft } from './actions/postEvent.ts';
+import { prepareHub } from './actions/prepareHub.ts';
+import { emptyRooms, endSessions } from './actions/revoke.ts';
+import { makeSignInLink, signInLinkIfNeeded } from './actions/signInLink.ts';
+import { createApi } from './api/api.ts';
+import { createAccessTokens } from './auth/accessToken.ts';
+import { createLoginLimits } from './auth/loginLimits.ts';
+import { createPasswords } from './auth/passwords.ts';
+import { createRefreshTokens } from './auth/refreshToken.ts';
+import { deriveKeys, loadSecret } from './auth/secretKey.ts';
+import { Closers } from './closers.ts';
+import type { Config } from './config.ts';
+import { findHostKey } from './data/hosts.ts';
+import { PartitionKeeper } from './data/partitions.ts';
+import { SampleWriter } from './data/writer.ts';
+import { isAway } from './db/database.ts';
+import { Gateway } from './gateway/gateway.ts';
+import { hostroomPolicy } from './gateway/hostroomPolicy.ts';
+import { Hub } from './hub/hub.ts';
+import { newId } from './lib/id.ts';
+import { createMetrics } from './ops/metrics.ts';
+import type { Log } from './ops/log.ts';
+import { startOpsServer } from './ops/opsServer.ts';
+import { closes } from './protocol/codes.ts';
+import { MemoryRelay } from './relay/memory.ts';
+import { openStorage } from './storage.ts';
+import { ConversationStream } from './streams/conversation.ts';
+import { SampleStream } from './streams/samples.ts';
+
+export interface App {
+  config: Config;
+  opsUrl: string;
+  /** The hub's id. */
+  id: string;
+  /** The link to show at a start; undefined once an admin has a password. */
+  signInLink(): Promise<string | undefined>;
+  newSignInLink(): Promise<string>;
+  /** Lets the agent of this very machine in, once. */
+  localEnrolment(): Promise<string>;
+  /** Whether the host's agent may connect with the key it has. */
+  isEnrolled(host: string): Promise<boolean>;
+  /** Stops in order: no new connections, everyone told, what was taken in committed, then the database. */
+  close(): Promise<void>;
+}
+
+export interface AppOptions {
+  config: Config;
+  log: Log;
+  version: string;
+  /** The folder with `web/dist`. */
+  root: string;
+}
+
+/** Starts a hub; throws with a message that says what to do, having closed what was open. */
+export async function startApp(options: AppOptions): Promise<App> {
+  const closers = new Closers();
+  const failed = (error: unknown, what: string): void => options.log.error({ err: error, what }, 'could not be closed');
+  try {
+    return await build(options, closers, failed);
+  } catch (error) {
+    await closers.close(failed);
+    throw error;
+  }
+}
+
+async function build(
+  { config, log, version, root }: AppOptions,
+  closers: Closers,
+  failed: (error: unknown, what: string) => void,
+): Promise<App> {
+  let notReady: string | undefined = 'starting';
+  let exported: () => ReturnType<typeof exportHosts> = () => [];
+  let hub: Hub | undefined;
+  let writer: SampleWriter | undefined;
+  const metrics = createMetrics({
+    connections: () => countConnections(hub),
+    subscriptions: () => hub?.subscriptions ?? 0,
+    dbPool: () => ({}),
+    degraded: () => ({ postgresql: writer?.isAway ?? false }),
+    hosts: () => exported(),
+  });
+  closers.add('metrics', () => metrics.close());
+  const opsServer = await startOpsServer({
+    host: config.host,
+    port: config.opsPort,
+    metrics,
+    notReady: () => notReady,
+    onError: (error) => log.error({ err: error }, 'the operations server failed'),
+  });
+  closers.add('operations server', () => opsServer.close());
+
+  const { database, identity, clock } = await openStorage(config, log, closers);
+  const { sql } = database;
+  const background = (error: unknown, what: string): void => {
+    metrics.error('background');
+    log[isAway(error) ? 'warn' : 'error']({ err: error, what }, 'a task in the background failed');
+  };
+  const partitions = new PartitionKeeper({
+    sql,
+    clock,
+    retentionRawMs: config.retention.rawMs,
+    failed: (error) => background(error, 'keeping partitions'),
+  });
+  await partitions.start();
+  closers.add('partitions', () => partitions.close());
+
+  const keys = deriveKeys(await loadSecret(config.secretKey, config.dataDir));
+  const passwords = createPasswords();
+  await prepareHub({ sql, passwords, admin: config.admin });
+  const accessTokens = createAccessTokens({ keys, hub: identity.id, clock });
+
+  const relay = new MemoryRelay();
+  closers.add('relay', () => relay.close());
+  hub = new Hub({
+    relay,
+    metrics: {
+      sent: metrics.sent,
+      dropped: metrics.dropped,
+      slowClosed: metrics.slowClientClosed,
+      recovered: metrics.recovered,
+      deliverSeconds: metrics.delivered,
+    },
+    onError: background,
+  });
+  const rooms = hub;
+  closers.add('hub', () => rooms.close());
+  await hub.start();
+
+  writer = new SampleWriter({
+    sql,
+    committed: metrics.committed,
+    refused: (fault, rows) => metrics.dropped(`sample_${fault}`, rows),
+    away: (away, reason) =>
+      away ? log.error({ err: reason }, 'the database is away; agents keep their samples') : log.info({}, 'the database is back'),
+  });
+  const commits = writer;
+  closers.add('writer', () => commits.close());
+  const samples = new SampleStream({ sql });
+  const conversations = new ConversationStream({ sql, epoch: identity.epoch });
+  const conversation = { sql, hub, stream: conversations, clock };
+  const event = (draft: EventDraft): Promise<unknown> => postEvent(conversation, draft);
+
+  const fleet = new FleetBoard({ hub, clock });
+  fleet.start();
+  closers.add('fleet', () => fleet.close());
+  const gaps = new Gaps({
+    closed: ({ host, fromMs, toMs, samples: count }) => {
+      const draft: EventDraft = { room: host, what: 'gap_filled', at: fromMs, until: toMs, details: { samples: count } };
+      event(draft).catch((error: unknown) => background(error, 'telling of a filled gap'));
+    },
+  });
+  closers.add('gaps', () => gaps.close());
+  const presence = new AgentPresence({
+    sql,
+    hub,
+    replica: newId(),
+    event: (host, what, details) => event({ room: host, what, details }),
+    status: (host, group, online) => fleet.status(host, group, online),
+    failed: background,
+  });
+  presence.start();
+  closers.add('presence', () => presence.close());
+  exported = () => exportHosts(presence, samples);
+
+  const policy = hostroomPolicy({
+    identify: { sql, accessTokens, hub: identity.id, clock },
+    rooms: { sql, samples, conversations, fleet, clock },
+    ingest: {
+      hub,
+      writer,
+      stream: samples,
+      clock,
+      retentionRawMs: config.retention.rawMs,
+      observe: (session, sample) => fleet.observe(session.host, session.group, sample),
+    },
+    backfill: { writer, clock, retentionRawMs: config.retention.rawMs, filled: (session, atMs) => gaps.add(session, atMs) },
+    inventory: { sql, event },
+    conversation,
+    presence,
+  });
+  const gateway = new Gateway({
+    hub,
+    policy,
+    clock,
+    log,
+    version,
+    limits: config.limits,
+    allowedOrigins: config.allowedOrigins,
+    metrics: { received: metrics.received, error: metrics.error },
+  });
+  const server = await createApi({
+    log,
+    metrics,
+    clock,
+    sql,
+    hub: identity.id,
+    publicUrl: config.publicUrl,
+    allowedOrigins: config.allowedOrigins,
+    trustedProxies: config.trustedProxies,
+    passwords,
+    accessTokens,
+    refreshTokens: createRefreshTokens(keys),
+    loginLimits: createLoginLimits(),
+    conversation,
+    event,
+    live: fleet,
+    present: (room) => new Set(rooms.members(room).map((info) => info.user)),
+    sessionsEnded: (sessions) => endSessions(rooms, sessions),
+    tokenReused: (session, person) => {
+      log.warn({ session, person }, 'a refresh token was used twice; its session was ended');
+      endSessions(rooms, [session]);
+    },
+    keyReplaced: (host) => presence.end(host, closes.permissionDenied),
+    hostDeleted: (host) => {
+      presence.end(host.id, closes.permissionDenied);
+      emptyRooms(rooms, host.id);
+      fleet.forget(host.id);
+      samples.forget(host.id);
+    },
+    webRoot: join(root, 'web/dist'),
+    version,
+  });
+  await gateway.register(server);
+  closers.add('HTTP server', () => server.close());
+  await server.listen({ host: config.host, port: config.port });
+  notReady = undefined;
+
+  return {
+    config,
+    opsUrl: addressOf(config.host, opsServer.port),
+    id: identity.id,
+    signInLink: () => signInLinkIfNeeded(sql, config.publicUrl),
+    newSignInLink: () => makeSignInLink(sql, config.publicUrl),
+    localEnrolment: async () => (await localEnrolment({ sql, publicUrl: config.publicUrl })).token,
+    isEnrolled: async (host) => ((await findHostKey(sql, host))?.publicKey ?? null) !== null,
+    close: async () => {
+      notReady = 'draining';
+      await closers.close(failed);
+    },
+  };
+}
+
+function countConnections(hub: Hub | undefined): { agent: number; user: number } {
+  const counts = { agent: 0, user: 0 };
+  for (const client of hub?.clients() ?? []) counts[client.identity.kind]++;
+  return counts;
+}
+
+function exportHosts(
+  presence: AgentPresence,
+  samples: SampleStream,
+): { id: string; name: string; group: string; metrics: Record<string, number> | undefined }[] {
+  return presence.sessions().map(({ host, name, group }) => ({ id: host, name, group, metrics: samples.latest(host).sample?.metrics }));
+}
+
+const addressOf = (host: string, port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
