@@ -91,6 +91,8 @@ export class Gateway {
         maxPayload: transportMaxBytes,
         clientTracking: false,
         closeTimeout: timings.closeTimeoutMs,
+        // The connection counts pings itself, and says so with a close code where ws would just cut.
+        maxPendingAutoPongs: 0,
         handleProtocols: (offered: Set<string>) => (offered.has(protocolName) ? protocolName : false),
         perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true, threshold: 1024, concurrencyLimit: 4 },
       } as NonNullable<Parameters<typeof websocket>[1]>['options'],
