@@ -163,7 +163,7 @@ create table sample_hot_default partition of sample_hot default;
 
 -- Makes the partition for samples with starts <= at < ends, moving into it what the default partition holds of that range.
 -- False where it, or another one that overlaps it, is there already. Safe when several replicas ask at once.
--- Gives up with lock_not_available (55P03) after 2 s rather than make writers queue behind a long reader; ask again later.
+-- Gives up with lock_not_available (55P03) after 1 s rather than make writers queue behind a long reader; ask again later.
 create function make_hot_partition(starts timestamptz, ends timestamptz) returns boolean
 language plpgsql security definer as $$
 declare
@@ -176,12 +176,13 @@ begin
   if to_regclass(part) is not null then
     return false;
   end if;
-  -- No sample may come into the default partition between the move and the attaching.
+  -- Writers wait here, before they choose a partition: one that had chosen the default partition would fail once the range is attached.
+  lock table sample_hot in share row exclusive mode;
   lock table sample_hot_default in access exclusive mode;
   execute format('create table %I (like sample_hot including all)', part);
   execute format(
     'with moved as (delete from sample_hot_default where at >= %L and at < %L returning *) insert into %I select * from moved', starts, ends, part);
-  -- Attaching locks the parent less than creating as a partition would: writers and readers go on.
+  -- Attaching lets readers of the parent go on; creating it as a partition would not.
   execute format('alter table sample_hot attach partition %I for values from (%L) to (%L)', part, starts, ends);
   return true;
 exception
@@ -192,7 +193,7 @@ end
 $$;
 
 -- Drops every partition whose samples are all older than `before`, and such samples from the default partition; returns how many partitions.
--- Gives up with lock_not_available after 2 s, too.
+-- Gives up with lock_not_available after 1 s, too.
 create function drop_hot_partitions(before timestamptz) returns integer
 language plpgsql security definer as $$
 declare
@@ -227,7 +228,7 @@ begin
     execute format('alter function %s set search_path = %I, pg_temp', signature, current_schema());
     execute format('alter function %s set timezone = ''UTC''', signature);
     execute format('alter function %s set datestyle = ''ISO''', signature);
-    execute format('alter function %s set lock_timeout = ''2s''', signature);
+    execute format('alter function %s set lock_timeout = ''1s''', signature);
   end loop;
 end
 $$;

@@ -1,17 +1,18 @@
 /** Opens the pool of connections to PostgreSQL. */
 
 import type { BaseLogger } from 'pino';
-import postgres from 'postgres';
+import type Postgres from 'postgres';
 import { type DatabaseAddress, parseDatabaseUrl } from './address.ts';
+import { postgres } from './driver.ts';
 import { DatabaseFault, codeOf, isAway } from './fault.ts';
 
 export { DatabaseFault, isAway } from './fault.ts';
 
 type Types = { bigint: number };
 /** Runs statements, inside a transaction or outside; what data functions take. */
-export type Sql = postgres.ISql<Types>;
+export type Sql = Postgres.ISql<Types>;
 /** The pool: runs statements and begins transactions. */
-export type Pool = postgres.Sql<Types>;
+export type Pool = Postgres.Sql<Types>;
 
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database`, see address.ts. */
@@ -79,7 +80,7 @@ function makePool(address: DatabaseAddress, options: DatabaseOptions): Pool {
   const { log, statementTimeoutMs = 30_000 } = options;
   const socketFolder = address.hosts[0]?.startsWith('/') ? address.hosts[0] : undefined;
   const target = address.targetSessionAttrs && { target_session_attrs: address.targetSessionAttrs };
-  return postgres<{ bigint: postgres.PostgresType<number> }>({
+  return postgres<{ bigint: Postgres.PostgresType<number> }>({
     ...target,
     // Everything is named, so that the driver looks for nothing in PG… variables.
     // The driver takes lists here, its types do not say so; a text would break on IPv6.

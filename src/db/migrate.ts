@@ -116,16 +116,12 @@ async function applyNext(sql: Pool, migrations: Migration[], log: MigrateOptions
     // Another replica may be busy with a long migration: wait for it however long it takes.
     await tx`select set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)`;
     await tx`select pg_advisory_xact_lock(${lockKey})`;
-    await tx`
-      create table if not exists migration (
-        id integer primary key, name text not null, breaking boolean not null, checksum text not null,
-        applied_at timestamptz not null default now()
-      )`;
     const applied = await readApplied(tx);
     refuseNewer(migrations, applied);
     const next = missingOf(migrations, applied)[0];
     if (!next) return false;
     try {
+      if (applied.length === 0) await makeTable(tx);
       await tx.unsafe(next.text);
     } catch (error) {
       throw new DatabaseFault(`The migration ${next.name} failed and was rolled back: ${(error as Error).message}. ${remedyOf(error)}`, {
@@ -138,6 +134,14 @@ async function applyNext(sql: Pool, migrations: Migration[], log: MigrateOptions
   });
 }
 
+async function makeTable(sql: Sql): Promise<void> {
+  await sql`
+    create table if not exists migration (
+      id integer primary key, name text not null, breaking boolean not null, checksum text not null,
+      applied_at timestamptz not null default now()
+    )`;
+}
+
 function remedyOf(error: unknown): string {
   return (error as { code?: unknown }).code === '42501'
     ? 'The role of DATABASE_URL may not create tables: run "npm run migrate" once as the owner of the database, and start the hub with MIGRATE=off.'
@@ -145,7 +149,9 @@ function remedyOf(error: unknown): string {
 }
 
 async function readApplied(sql: Sql): Promise<Applied[]> {
-  const [found] = await sql<[{ exists: boolean }]>`select to_regclass('migration') is not null as exists`;
+  // Not by to_regclass: after waiting for the lock it answers from what this connection knew before.
+  const [found] = await sql<[{ exists: boolean }]>`
+    select exists (select from pg_tables where tablename = 'migration' and schemaname = any (current_schemas(false))) as exists`;
   if (!found.exists) return [];
   return sql<Applied[]>`select id, name, breaking, checksum from migration order by id`;
 }
