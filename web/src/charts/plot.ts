@@ -24,10 +24,11 @@ export interface PlotOptions {
   store: SampleStore;
   palette: () => Palette;
   state: () => DataState;
-  /** Told when the ends of the scales changed. */
-  onScale: (ticks: number[], right: number) => void;
-  /** Pixels above the plot that stay free for words. */
+  /** Told when the ends of the scales changed; places are pixels from the strip's top. */
+  onScale: (ticks: { value: number; topPx: number }[], right: number) => void;
+  /** Pixels above and below the drawn part that stay free. */
   topPx: number;
+  bottomPx: number;
 }
 
 /** The canvas reaches this far into the future, so that shifting it never shows its end. */
@@ -59,6 +60,7 @@ export class Plot implements Layer {
   #columns: Columns | undefined;
   #ends = { low: 0, high: 1, ticks: [0, 1] };
   #rightHigh = 1;
+  #told = false;
   #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1 };
   #shiftPx = NaN;
   #state: DataState = { filled: [], staleSince: null, offlineSince: null };
@@ -81,6 +83,7 @@ export class Plot implements Layer {
     if (heightPx === this.#chart.height) return;
     this.#chart.setSize({ width: this.#chart.width, height: heightPx });
     this.#drawn.version = -1;
+    this.#told = false;
   }
 
   isDue(end: number): boolean {
@@ -149,7 +152,14 @@ export class Plot implements Layer {
     const changed = ends.high !== this.#ends.high || ends.low !== this.#ends.low || right !== this.#rightHigh;
     this.#ends = ends;
     this.#rightHigh = right;
-    if (changed || this.#drawn.version <= 0) this.#options.onScale(ends.ticks, right);
+    if (!changed && this.#told) return;
+    this.#told = true;
+    const { topPx, bottomPx, onScale } = this.#options;
+    const plotPx = this.#chart.height - topPx - bottomPx;
+    onScale(
+      ends.ticks.map((value) => ({ value, topPx: topPx + plotPx * (1 - (value - ends.low) / (ends.high - ends.low)) })),
+      right,
+    );
   }
 
   /** Series indices in drawing order: the stack from its top down, then lines. */
@@ -176,7 +186,7 @@ export class Plot implements Layer {
   }
 
   #uplotOptions(heightPx: number): uPlot.Options {
-    const { strip, palette } = this.#options;
+    const { strip, palette, topPx, bottomPx } = this.#options;
     const order = this.#order();
     const stacked = order.filter((index) => strip.series[index]!.look === 'stack').length;
     const strength = (index: number): number => {
@@ -187,7 +197,7 @@ export class Plot implements Layer {
     return {
       width: 100,
       height: heightPx,
-      padding: [0, 0, 0, 0],
+      padding: [topPx, 0, bottomPx, 0],
       legend: { show: false },
       cursor: { show: false },
       select: { show: false, left: 0, top: 0, width: 0, height: 0 },

@@ -1,0 +1,120 @@
+/** The rail: all hosts by group, with status and the CPU trail of the last minute. */
+
+import { IconChevronDown, IconChevronRight, IconLayoutGrid, IconPlus, IconSearch, IconSettings } from '@tabler/icons-react';
+import { useState } from 'react';
+import { Link, useLocation } from 'wouter';
+import { useNow, useShared } from '../context.ts';
+import { middle, shortDuration } from '../lib/format.ts';
+import { useStore } from '../lib/store.ts';
+import { session } from '../session.ts';
+import { statusOf, statusWords } from '../state/status.ts';
+import { Avatar, Brand, Glyph, Spark } from './parts.tsx';
+import { useCollapsed } from './useCollapsed.ts';
+
+export function Rail({ onNavigate }: { onNavigate: () => void }) {
+  const { hosts } = useShared();
+  const { hosts: all, ready } = useStore(hosts);
+  const who = useStore(session);
+  const now = useNow(1_000);
+  const [path, navigate] = useLocation();
+  const [filter, setFilter] = useState('');
+  const [collapsed, toggle] = useCollapsed('rail');
+  const wanted = filter.trim().toLowerCase();
+  const shown = all.filter((host) => host.name.toLowerCase().includes(wanted));
+  const groups = [...Map.groupBy(shown, (host) => host.group.id).values()];
+  const mayAdd = who.state === 'in' && (who.user.admin || who.user.groups.some((group) => group.role === 'operator' || group.role === 'owner'));
+  return (
+    <nav className="rail" aria-label="Rooms">
+      <div className="rail-top">
+        <Link href="/" onClick={onNavigate} aria-label="hostroom, fleet">
+          <Brand />
+        </Link>
+        {mayAdd && (
+          <Link href="/hosts/new" className="icon-button" aria-label="Add host" title="Add host" onClick={onNavigate}>
+            <IconPlus size={16} stroke={1.75} />
+          </Link>
+        )}
+      </div>
+      <form
+        className="find"
+        role="search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          if (!shown[0] || !wanted) return;
+          setFilter('');
+          navigate(`/hosts/${shown[0].id}`);
+          onNavigate();
+        }}
+      >
+        <IconSearch size={14} stroke={1.75} />
+        <input
+          data-find="rail"
+          aria-label="Find a host"
+          placeholder="Find a host"
+          value={filter}
+          onChange={(event) => setFilter(event.target.value)}
+          onKeyDown={(event) => {
+            if (event.key !== 'Escape') return;
+            setFilter('');
+            event.currentTarget.blur();
+          }}
+        />
+        <kbd>/</kbd>
+      </form>
+      <Link href="/" className="nav" aria-current={path === '/' ? 'page' : undefined} onClick={onNavigate}>
+        <IconLayoutGrid size={16} stroke={1.75} />
+        <span className="grow">Fleet</span>
+        <i>{all.length}</i>
+      </Link>
+      <div className="rooms">
+        {ready && all.length === 0 && <p className="rooms-empty">Each host you add gets its room here.</p>}
+        {ready && all.length > 0 && shown.length === 0 && <p className="rooms-empty">No host has this in its name.</p>}
+        {groups.map((members) => {
+          const { id, name } = members[0]!.group;
+          const isOpen = !collapsed.has(id) || wanted !== '';
+          return (
+            <div key={id}>
+              <button type="button" className="group-title" aria-expanded={isOpen} onClick={() => toggle(id)}>
+                {isOpen ? <IconChevronDown size={12} stroke={1.75} /> : <IconChevronRight size={12} stroke={1.75} />}
+                <span className="grow">{name}</span>
+                <i>{members.length}</i>
+              </button>
+              {isOpen &&
+                members.map((host) => {
+                  const status = statusOf(host.status, host.summary.at ?? host.lastSampleAt, now, 'fleet');
+                  return (
+                    <Link
+                      key={host.id}
+                      href={`/hosts/${host.id}`}
+                      className="entry"
+                      aria-current={path === `/hosts/${host.id}` ? 'page' : undefined}
+                      aria-label={`${host.name}, ${statusWords[status]}`}
+                      title={host.name}
+                      onClick={onNavigate}
+                    >
+                      <Glyph status={status} />
+                      <span className="name">{middle(host.name, 17)}</span>
+                      {status === 'ok' || status === 'stale' ? (
+                        <Spark values={hosts.trail(host.id).values} version={now} width={52} height={16} />
+                      ) : (
+                        <span className="since">{host.lastSampleAt === null ? '' : shortDuration(now - host.lastSampleAt)}</span>
+                      )}
+                    </Link>
+                  );
+                })}
+            </div>
+          );
+        })}
+      </div>
+      {who.state === 'in' && (
+        <div className="me">
+          <Avatar name={who.user.name} />
+          <span className="grow name">{who.user.name}</span>
+          <Link href="/account" className="icon-button" aria-label="Account and settings" title="Account and settings" onClick={onNavigate}>
+            <IconSettings size={16} stroke={1.75} />
+          </Link>
+        </div>
+      )}
+    </nav>
+  );
+}

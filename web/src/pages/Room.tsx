@@ -1,0 +1,182 @@
+/** A host's room: charts with the conversation beside them. */
+
+import { useEffect, useRef, useState } from 'react';
+import { useLocation, useSearch } from 'wouter';
+import type { TimelineItem } from '../../../src/protocol/kinds.ts';
+import { Strips } from '../charts/Strips.tsx';
+import { type HostDialog, HostDialogs } from '../components/HostDialogs.tsx';
+import { Facts, RoomHeader } from '../components/RoomHeader.tsx';
+import { FileSystems, ProcessTable } from '../components/Tables.tsx';
+import { TimelinePanel } from '../components/TimelinePanel.tsx';
+import { Toolbar } from '../components/Toolbar.tsx';
+import { useKeys } from '../components/useKeys.ts';
+import { GhostStrips } from '../components/Waiting.tsx';
+import { useMedia, useShared } from '../context.ts';
+import { useStore } from '../lib/store.ts';
+import { session } from '../session.ts';
+import { NotFound } from './NotFound.tsx';
+import { PhoneRoom } from './PhoneRoom.tsx';
+import { type RoomParts, useRoom, windowOf } from './useRoom.ts';
+
+const timelineKey = 'hostroom.timeline.hidden';
+
+export function Room({ hostId }: { hostId: string }) {
+  const windowKey = new URLSearchParams(useSearch()).get('window');
+  const parts = useRoom(hostId, windowKey);
+  if (!parts) return <div className="page" />;
+  return <OpenRoom hostId={hostId} windowKey={windowKey} parts={parts} />;
+}
+
+export interface RoomViewProps {
+  parts: RoomParts;
+  name: string;
+  group: string;
+  items: readonly TimelineItem[];
+  hasSample: boolean;
+  mayManage: boolean;
+  mayPost: boolean;
+  onDialog: (dialog: HostDialog) => void;
+  onWindow: (key: string) => void;
+  inputRef: React.RefObject<HTMLTextAreaElement | null>;
+  onPick: (item: TimelineItem) => void;
+}
+
+function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: string | null; parts: RoomParts }) {
+  const { hosts } = useShared();
+  const { room, conversation, view } = parts;
+  const { hosts: all, ready } = useStore(hosts);
+  const state = useStore(room.state);
+  const ended = useStore(room.ended);
+  const who = useStore(session);
+  const { items } = useStore(conversation.timeline);
+  const [dialog, setDialog] = useState<HostDialog | null>(null);
+  const [, navigate] = useLocation();
+  const isPhone = useMedia('(max-width: 767px)');
+  const hasSample = useHasSample(parts);
+  const input = useRef<HTMLTextAreaElement>(null);
+
+  useEffect(() => {
+    view.windowMs.set(windowOf(windowKey));
+    room.need(view.windowMs.get());
+  }, [windowKey, view, room]);
+  const host = all.find((one) => one.id === hostId);
+  const name = host?.name ?? state?.name ?? '';
+  useEffect(() => {
+    if (name) document.title = `${name} · hostroom`;
+    return () => {
+      document.title = 'hostroom';
+    };
+  }, [name]);
+
+  const setWindow = (key: string): void => navigate(`/hosts/${hostId}?window=${key}`, { replace: true });
+  useKeys({
+    l: () => {
+      view.pausedAt.set(null);
+      view.cross.set(null);
+    },
+    ' ': () => view.togglePause(),
+    n: () => {
+      const at = view.crossTime.get();
+      if (at !== null) view.cross.set({ at, pinned: true });
+      input.current?.focus();
+    },
+    Escape: () => view.cross.set(null),
+  });
+
+  if ((ended !== null && ready && !host) || (ready && !host && state === null && ended !== null)) return <NotFound what="There is no such host." />;
+  const role = host?.role ?? (who.state === 'in' && who.user.admin ? 'owner' : 'viewer');
+  const pick = (item: TimelineItem): void => {
+    view.cross.set({ at: item.kind === 'event' ? (item.until ?? item.at) : item.at, until: item.kind === 'message' ? item.until : undefined, pinned: true });
+    document.getElementById(`item-${item.id}`)?.scrollIntoView({ block: 'nearest' });
+  };
+  const props: RoomViewProps = {
+    parts,
+    name,
+    group: host?.group.name ?? '',
+    items,
+    hasSample,
+    mayManage: role === 'operator' || role === 'owner',
+    mayPost: role !== 'viewer',
+    onDialog: setDialog,
+    onWindow: setWindow,
+    inputRef: input,
+    onPick: pick,
+  };
+  return (
+    <>
+      {isPhone ? <PhoneRoom {...props} /> : <WideRoom {...props} />}
+      <HostDialogs
+        open={dialog}
+        host={{ id: hostId, name }}
+        onClose={() => setDialog(null)}
+        onDeleted={() => {
+          setDialog(null);
+          navigate('/', { replace: true });
+        }}
+      />
+    </>
+  );
+}
+
+/** Turns true with the first sample, whether stored or live. */
+function useHasSample({ room }: RoomParts): boolean {
+  const [has, setHas] = useState(room.samples.length > 0);
+  useEffect(() => {
+    const check = (): void => setHas(room.samples.length > 0);
+    check();
+    return room.samples.follow(check);
+  }, [room]);
+  return has;
+}
+
+/** Until it is known that there is no sample, nothing is said. */
+export function NoSample({ parts }: { parts: RoomParts }) {
+  const state = useStore(parts.room.state);
+  const filling = useStore(parts.room.filling);
+  if (!state || (filling && state.status !== 'never')) return <div className="grow" />;
+  return (
+    <div className="page">
+      <div className="waiting-room">
+        {state.status === 'never' || state.status === 'online' ? (
+          <GhostStrips />
+        ) : (
+          <p className="quiet">No samples in this window. Choose a longer one, or start the agent on the host.</p>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function WideRoom({ parts, name, group, items, hasSample, mayManage, mayPost, onDialog, onWindow, inputRef, onPick }: RoomViewProps) {
+  const { live } = useShared();
+  const { room, view, conversation } = parts;
+  const isSheet = useMedia('(max-width: 1199px)');
+  const [hidden, setHidden] = useState(() => localStorage.getItem(timelineKey) === 'yes');
+  const show = (shown: boolean): void => {
+    localStorage.setItem(timelineKey, shown ? 'no' : 'yes');
+    setHidden(!shown);
+  };
+  const isHidden = hidden && !isSheet;
+  return (
+    <div className={isHidden ? 'room wide' : 'room'}>
+      <div className="centre">
+        <RoomHeader room={room} name={name} group={group} mayManage={mayManage} onOpen={onDialog} onTimeline={isHidden ? () => show(true) : undefined} />
+        <Facts room={room} />
+        <Toolbar view={view} onWindow={onWindow} withRange />
+        {hasSample ? (
+          <Strips room={room} view={view} items={items} now={live.now} onPick={onPick} compact={false}>
+            <div className="tables">
+              <FileSystems room={room} view={view} />
+              <ProcessTable room={room} view={view} />
+            </div>
+          </Strips>
+        ) : (
+          <NoSample parts={parts} />
+        )}
+      </div>
+      {!isHidden && (
+        <TimelinePanel conversation={conversation} view={view} room={name} mayPost={mayPost} inputRef={inputRef} onClose={isSheet ? undefined : () => show(false)} />
+      )}
+    </div>
+  );
+}
