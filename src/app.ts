@@ -238,7 +238,7 @@ async function build(
     id: identity.id,
     signInLink: () => signInLinkIfNeeded(sql, config.publicUrl),
     newSignInLink: () => makeSignInLink(sql, config.publicUrl),
-    localEnrolment: async () => (await localEnrolment({ sql, publicUrl: config.publicUrl })).token,
+    localEnrolment: async () => (await localEnrolment({ sql })).token,
     isEnrolled: async (host) => ((await findHostKey(sql, host))?.publicKey ?? null) !== null,
     close: async () => {
       notReady = 'draining';

@@ -1,12 +1,12 @@
 /** Starts a hub for a person at a terminal: configuration, log, faults in plain words, stop on a signal. */
 
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { startApp, type App } from './app.ts';
 import { atPort, ConfigError, readConfig, warnings, type Config } from './config.ts';
 import { DatabaseFault } from './db/database.ts';
+import { freePort } from './lib/freePort.ts';
 import { createLog, type Log } from './ops/log.ts';
 
 /** The folder that holds the web UI, the agent and the migrations. */
@@ -62,15 +62,4 @@ function explain(error: unknown, config: Config): string | undefined {
     default:
       return undefined;
   }
-}
-
-function freePort(host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, host, () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }
