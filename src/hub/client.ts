@@ -32,6 +32,9 @@ export const maxQueuedBytes = 1024 * 1024;
 /** So long a client may stay slow. */
 export const slowMs = 30_000;
 
+/** Pending characters that are not kept for the end of the turn. */
+const flushLength = 128 * 1024;
+
 export class Client {
   /** The id of the connection, as ClientInfo shows it. */
   readonly id: string;
@@ -48,6 +51,7 @@ export class Client {
   /** Set while the turn gathers several writes to this client. */
   corked = false;
   readonly wire: Wire;
+  #pendingLength = 0;
   readonly #turn: Turn;
 
   constructor(id: string, identity: Identity, wire: Wire, turn: Turn) {
@@ -67,6 +71,9 @@ export class Client {
     if (this.closed) return;
     if (this.pending.length === 0) this.#turn.addClient(this);
     this.pending.push(text);
+    this.#pendingLength += text.length;
+    // Not to be hidden from the queue's caps until the turn ends: one turn can run many commands.
+    if (this.#pendingLength > flushLength) this.flush();
   }
 
   /** Writes what `send` collected. Replies are not cut off: the gateway runs no command while the queue is over `slowBytes`. */
@@ -74,6 +81,7 @@ export class Client {
     if (this.pending.length === 0) return;
     const texts = this.pending;
     this.pending = [];
+    this.#pendingLength = 0;
     this.write(textFrames(texts));
     this.#turn.replied(texts.length);
   }
