@@ -1,5 +1,9 @@
 /** Resolves once `holds` is truthy, with its value; looks again every 10 ms and gives up with `what` after `withinMs`. */
-export async function until<T>(holds: () => T | Promise<T>, what = String(holds), withinMs = 15_000): Promise<Exclude<T, false | null | undefined>> {
+export async function until<T>(
+  holds: () => T | Promise<T>,
+  what = String(holds),
+  withinMs = 15_000,
+): Promise<Exclude<T, false | null | undefined>> {
   const deadline = performance.now() + withinMs;
   for (;;) {
     const value = await holds();
