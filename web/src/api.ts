@@ -66,7 +66,11 @@ export async function accessToken(): Promise<string> {
   return (await refresh()).accessToken;
 }
 
-async function request(method: Method, path: string, init: { body?: unknown; token?: string; headers?: HeadersInit; signal?: AbortSignal }) {
+async function request(
+  method: Method,
+  path: string,
+  init: { body?: unknown; token?: string; headers?: HeadersInit; signal?: AbortSignal },
+) {
   const headers = new Headers(init.headers);
   if (init.body !== undefined) headers.set('content-type', 'application/json');
   if (init.token) headers.set('authorization', `Bearer ${init.token}`);

@@ -44,7 +44,8 @@ export function App() {
 }
 
 /** The page someone came for before having to sign in. */
-const wantedPage = (): string | null => (location.pathname === '/sign-in' || location.pathname === '/' ? null : location.pathname + location.search);
+const wantedPage = (): string | null =>
+  location.pathname === '/sign-in' || location.pathname === '/' ? null : location.pathname + location.search;
 
 function SignedIn({ groups }: { groups: string[] }) {
   const [shared, setShared] = useState<Shared | null>(null);

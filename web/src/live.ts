@@ -1,6 +1,13 @@
 /** The one connection to the hub's rooms. */
 
-import { Centrifuge, type JoinContext, type PublicationContext, type SubscribedContext, type Subscription, UnauthorizedError } from 'centrifuge';
+import {
+  Centrifuge,
+  type JoinContext,
+  type PublicationContext,
+  type SubscribedContext,
+  type Subscription,
+  UnauthorizedError,
+} from 'centrifuge';
 import type { ClientInfo } from '../../src/protocol/commands.ts';
 import type { HubTime } from '../../src/protocol/rest.ts';
 import { accessToken, plain, Problem, refresh } from './api.ts';
@@ -72,7 +79,10 @@ export class Live {
     const subscription = this.#client.newSubscription(channel, { joinLeave, minResubscribeDelay: 300, maxResubscribeDelay: 5_000 });
     this.#rooms.add(channel);
     subscription.on('publication', (context: PublicationContext) => listener.publication(context.data));
-    subscription.on('subscribed', (context: SubscribedContext) => listener.subscribed?.(context.data, context.wasRecovering && context.recovered));
+    subscription.on('subscribed', (context: SubscribedContext) => {
+      listener.subscribed?.(context.data, context.wasRecovering && context.recovered);
+      if (this.roundTripMs.get() === null) void this.#measure();
+    });
     subscription.on('join', (context: JoinContext) => listener.joined?.(infoOf(context.info)));
     subscription.on('leave', (context: JoinContext) => listener.left?.(infoOf(context.info)));
     subscription.on('unsubscribed', (context) => listener.ended?.(context.code));
@@ -114,7 +124,8 @@ export class Live {
       const { time } = await plain<HubTime>('GET', '/time');
       const offset = time + (performance.now() - before) / 2 - Date.now();
       if (Math.abs(offset - this.#offsetMs) > ignoredOffsetMs) this.#offsetMs = offset;
-      const [room] = this.#rooms;
+      // A fleet has no presence to ask for.
+      const room = [...this.#rooms].find((name) => name.startsWith('host:'));
       if (room === undefined) return;
       const sent = performance.now();
       await this.#client.presenceStats(room);

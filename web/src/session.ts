@@ -8,16 +8,31 @@ export type Session = { state: 'unknown' } | { state: 'out' } | { state: 'in'; u
 
 export const session = new Store<Session>({ state: 'unknown' });
 
-whenSignedOut(() => session.set({ state: 'out' }));
+/** Only a hint, so that a browser that never signed in asks no question whose answer is "no". */
+const hint = 'hostroom.signed-in';
 
-const enter = (signedIn: SignedIn): void => session.set({ state: 'in', user: signedIn.user });
+function leave(): void {
+  localStorage.removeItem(hint);
+  session.set({ state: 'out' });
+}
+
+whenSignedOut(leave);
+
+function enter(signedIn: SignedIn): void {
+  localStorage.setItem(hint, 'yes');
+  session.set({ state: 'in', user: signedIn.user });
+}
 
 /** Takes up the session of the refresh cookie, if there is one. */
 export async function resume(): Promise<void> {
+  if (localStorage.getItem(hint) === null) {
+    session.set({ state: 'out' });
+    return;
+  }
   try {
     enter(await refresh());
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) session.set({ state: 'out' });
+    if (error instanceof Problem && error.status === 401) leave();
     else session.set({ state: 'unreachable', reason: error instanceof Error ? error.message : String(error) });
   }
 }
@@ -41,6 +56,6 @@ export async function signOut(): Promise<void> {
     await plain('POST', '/auth/logout');
   } finally {
     forget();
-    session.set({ state: 'out' });
+    leave();
   }
 }

@@ -14,7 +14,19 @@ export const theme = createTheme({
   black: 'var(--t1)',
   cursorType: 'pointer',
   components: {
-    Modal: { defaultProps: { centered: true, radius: 10, padding: 20, overlayProps: { backgroundOpacity: 0.5 }, transitionProps: { duration: 120 } } },
+    // The page itself never scrolls, and the lock would write a style element without a nonce.
+    Modal: {
+      defaultProps: {
+        lockScroll: false,
+        centered: true,
+        radius: 10,
+        padding: 20,
+        overlayProps: { backgroundOpacity: 0.5 },
+        transitionProps: { duration: 120 },
+      },
+    },
+    TextInput: { defaultProps: { withAsterisk: false } },
+    PasswordInput: { defaultProps: { withAsterisk: false } },
     Menu: { defaultProps: { shadow: 'none', radius: 6, transitionProps: { duration: 120 } } },
     Tooltip: { defaultProps: { openDelay: 400, transitionProps: { duration: 120 }, withArrow: false } },
   },

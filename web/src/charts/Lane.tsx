@@ -1,6 +1,15 @@
 /** The event lane with the time axis: what happened when, below all strips. */
 
-import { IconHistory, IconMessage2, IconPencil, IconPlayerStop, IconPlugConnected, IconPlus, IconPower, IconUsers } from '@tabler/icons-react';
+import {
+  IconHistory,
+  IconMessage2,
+  IconPencil,
+  IconPlayerStop,
+  IconPlugConnected,
+  IconPlus,
+  IconPower,
+  IconUsers,
+} from '@tabler/icons-react';
 import { memo, type ReactNode, useEffect, useRef } from 'react';
 import type { TimelineItem } from '../../../src/protocol/kinds.ts';
 import { clock, clockSeconds, zone } from '../lib/format.ts';
@@ -21,7 +30,11 @@ const icons: Record<string, (size: number) => ReactNode> = {
 };
 
 export const itemIcon = (item: TimelineItem, size: number): ReactNode =>
-  item.kind === 'message' ? <IconMessage2 size={size} stroke={1.75} /> : (icons[item.what]?.(size) ?? <IconHistory size={size} stroke={1.75} />);
+  item.kind === 'message' ? (
+    <IconMessage2 size={size} stroke={1.75} />
+  ) : (
+    (icons[item.what]?.(size) ?? <IconHistory size={size} stroke={1.75} />)
+  );
 
 interface Mark {
   at: number;
@@ -86,7 +99,15 @@ export const Lane = memo(function Lane({ view, items, onPick, compact }: LanePro
               const words = joined.map((one) => `${clockSeconds(one.at)} ${titleOf(one)}`).join('\n');
               const classes = ['mark', item.kind === 'message' ? 'person' : '', hotAt === at ? 'hot' : ''].join(' ');
               return (
-                <button type="button" key={item.id} className={classes} style={{ left: x }} title={words} aria-label={words} onClick={() => onPick(item)}>
+                <button
+                  type="button"
+                  key={item.id}
+                  className={classes}
+                  style={{ left: x }}
+                  title={words}
+                  aria-label={words}
+                  onClick={() => onPick(item)}
+                >
                   {joined.length > 1 ? joined.length : itemIcon(item, 14)}
                 </button>
               );
@@ -113,7 +134,17 @@ export const Lane = memo(function Lane({ view, items, onPick, compact }: LanePro
 
 function ValuesAt({ view }: { view: View }) {
   const at = useStore(view.crossTime);
-  return <span className="axis-note">{at === null ? `times in ${zone(Date.now())}` : <>values at <b>{clockSeconds(at)}</b></>}</span>;
+  return (
+    <span className="axis-note">
+      {at === null ? (
+        `times in ${zone(Date.now())}`
+      ) : (
+        <>
+          values at <b>{clockSeconds(at)}</b>
+        </>
+      )}
+    </span>
+  );
 }
 
 /** The time at the crosshair, moved without React. */

@@ -44,7 +44,10 @@ function headlineOf(strip: Strip, store: SampleStore, row: number, numbers: numb
   if (compact && strip.phone === 'both') return strip.id === 'network' ? `↓ ${values[0]}  ↑ ${values[1]}` : `${values[0]}  ${values[1]}`;
   if ('text' in headline) return headline.text;
   if ('stack' in headline) {
-    const sum = numbers.reduce((total, value, index) => (strip.series[index]!.look === 'stack' && !Number.isNaN(value) ? total + value : total), 0);
+    const sum = numbers.reduce(
+      (total, value, index) => (strip.series[index]!.look === 'stack' && !Number.isNaN(value) ? total + value : total),
+      0,
+    );
     return row < 0 ? none : headline.format(Math.min(1, sum));
   }
   if ('ratioOf' in headline) {
@@ -85,7 +88,7 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
           labels.replaceChildren(
             ...ticks.map(({ value, topPx }) => {
               const label = document.createElement('span');
-              label.textContent = strip.axis(value);
+              label.textContent = compact ? strip.axis(value).replace(/B\/s$/u, '') : strip.axis(value);
               label.style.top = `${topPx}px`;
               if (topPx < 9) label.className = 'top';
               else if (topPx > height - 8) label.className = 'bottom';
@@ -98,7 +101,8 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
       height,
     );
     const leave = [view.addLayer(plot)];
-    if (withHeat && heatCanvas.current) leave.push(view.addLayer(new Heat(heatCanvas.current, { cores: strip.cores!, view, store, palette })));
+    if (withHeat && heatCanvas.current)
+      leave.push(view.addLayer(new Heat(heatCanvas.current, { cores: strip.cores!, view, store, palette })));
 
     const write = (): void => {
       const at = view.crossTime.get();
@@ -137,13 +141,18 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
           <b data-headline>{none}</b>
         </h3>
         {strip.series.map((series, index) => (
-          <p key={series.label} hidden={compact && (strip.phone === 'both' ? strip.id === 'network' : index > 2)}>
-            <i className={`key ${series.look} ${series.look === 'area' && strip.id === 'network' ? 'filled' : ''}`} style={{ ['--c' as string]: `var(--s${series.colour})` }} />
+          <p key={series.label} hidden={compact && (strip.phone === 'both' ? true : index > 2)}>
+            <i
+              className={`key ${series.look} ${series.look === 'area' && strip.id === 'network' ? 'filled' : ''}`}
+              style={{ ['--c' as string]: `var(--s${series.colour})` }}
+            />
             <span>{series.label}</span>
             <b data-value>{none}</b>
           </p>
         ))}
-        {withHeat && <span className="cores-note">{strip.cores!.length === 1 ? '1 core, busy' : `${strip.cores!.length} cores, busy`}</span>}
+        {withHeat && (
+          <span className="cores-note">{strip.cores!.length === 1 ? '1 core, busy' : `${strip.cores!.length} cores, busy`}</span>
+        )}
       </div>
       <div className="plot-box">
         <div className="y-labels" aria-hidden="true" />

@@ -95,7 +95,15 @@ export function Strips({ room, view, items, now, onPick, compact, children }: St
                 {strip.reason}
               </div>
             ) : (
-              <StripView key={`${strip.id}${compact}`} strip={strip} view={view} store={room.samples} palette={readPaletteNow} state={state} compact={compact} />
+              <StripView
+                key={`${strip.id}${compact}`}
+                strip={strip}
+                view={view}
+                store={room.samples}
+                palette={readPaletteNow}
+                state={state}
+                compact={compact}
+              />
             ),
           )}
         <Overlay view={view} room={room} items={items} gaps={gaps} state={state} />
@@ -189,7 +197,9 @@ function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   for (const hole of columnsOf(room.samples, [], from, anchor.end).holes) words.push({ text: 'no data', ...hole });
   if (offlineSince !== null) words.push({ text: 'agent offline', from: offlineSince, to: anchor.end });
   else if (staleSince !== null) words.push({ text: 'no sample', from: staleSince, to: anchor.end });
-  const bands = items.filter((item) => item.kind === 'message' && item.until !== undefined).map((item) => ({ key: item.id, from: item.at, to: item.until! }));
+  const bands = items
+    .filter((item) => item.kind === 'message' && item.until !== undefined)
+    .map((item) => ({ key: item.id, from: item.at, to: item.until! }));
   if (cross && 'at' in cross && cross.until !== undefined) bands.push({ key: 'hovered', from: cross.at, to: cross.until });
   return (
     <div className="over" aria-hidden="true">

@@ -229,7 +229,8 @@ export class Plot implements Layer {
     if (min === undefined || min === null || max === undefined || max === null) return;
     ctx.fillStyle = palette().grid;
     const line = Math.max(1, Math.round(devicePixelRatio));
-    for (const tick of this.#ends.ticks) ctx.fillRect(0, Math.min(ctx.canvas.height - line, Math.round(chart.valToPos(tick, 'y', true))), ctx.canvas.width, line);
+    for (const tick of this.#ends.ticks)
+      ctx.fillRect(0, Math.min(ctx.canvas.height - line, Math.round(chart.valToPos(tick, 'y', true))), ctx.canvas.width, line);
     const step = timeStepMs(view.windowMs.get(), view.width.get(), 70);
     for (let at = Math.ceil(min / step) * step; at <= max; at += step) {
       ctx.fillRect(Math.round(chart.valToPos(at, 'x', true)), 0, line, ctx.canvas.height);
@@ -256,7 +257,8 @@ export class Plot implements Layer {
         hatch(ctx, x, width, height, colours.hatch, devicePixelRatio);
       });
     }
-    for (const hole of this.#columns?.holes ?? []) band(hole.from, hole.to, (x, width) => hatch(ctx, x, width, height, colours.hatch, devicePixelRatio));
+    for (const hole of this.#columns?.holes ?? [])
+      band(hole.from, hole.to, (x, width) => hatch(ctx, x, width, height, colours.hatch, devicePixelRatio));
     const { offlineSince, staleSince } = this.#state;
     if (offlineSince !== null) band(offlineSince, max, (x, width) => hatch(ctx, x, width, height, colours.hatch, devicePixelRatio));
     else if (staleSince !== null && view.pausedAt.get() === null && store.length > 0) {

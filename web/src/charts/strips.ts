@@ -35,7 +35,11 @@ export interface Strip {
   /** Scale of the dotted series. */
   right?: { ceiling: Ceiling; label: (high: number) => string };
   /** The figure at the title's right: a series' value, their stack, or words such as a device's name. */
-  headline: { series: number } | { stack: true; format: (value: number) => string } | { text: string } | { ratioOf: string; series: number };
+  headline:
+    | { series: number }
+    | { stack: true; format: (value: number) => string }
+    | { text: string }
+    | { ratioOf: string; series: number };
   /** On a phone, where the gutter is gone, in place of a headline of words. */
   phone?: 'both';
   /** One row of heat per core below the plot. */
@@ -45,8 +49,16 @@ export interface Strip {
 }
 
 const axisRate = (value: number): string => (value === 0 ? '0' : rate(Math.abs(value)).replace('.0', ''));
+const axisBinary = (value: number): string =>
+  value === 0
+    ? '0'
+    : binary(value)
+        .replace(/^(\d\d+)\.(\d)/u, (figure) => String(Math.round(Number(figure))))
+        .replace('.0', '');
 const axisPercent = (value: number): string => `${Math.round(value * 100)}%`;
 const percentScale: Ceiling = { kind: 'fixed', low: 0, high: 1, ticks: [0, 0.5, 1] };
+const axisCount = (value: number): string =>
+  value === 0 ? '0' : value < 100 ? decimal(value).replace('.0', '') : count(value).replace('.0', '');
 const perSecond = (value: number): string => decimal(value);
 
 /** Device parts of all names that fit a pattern such as `net.*.receive`, in their order. */
@@ -59,7 +71,14 @@ function devices(names: readonly string[], pattern: string): { device: string; n
 
 const listed = (all: readonly string[]): string => (all.length <= 1 ? (all[0] ?? none) : `${all[0]} +${all.length - 1}`);
 
-function series(label: string, colour: Colour, look: Series['look'], metrics: string[], format: Series['format'], more: Partial<Series> = {}): Series {
+function series(
+  label: string,
+  colour: Colour,
+  look: Series['look'],
+  metrics: string[],
+  format: Series['format'],
+  more: Partial<Series> = {},
+): Series {
   return { label, colour, look, metrics, format, combine: 'sum', ...more };
 }
 
@@ -127,7 +146,7 @@ export function stripsOf({ names, latest }: StripFacts): Strip[] {
         ...swap,
       ],
       left: { kind: 'fixed', low: 0, high: total, ticks: [0, total / 2, total] },
-      axis: (value) => (value === 0 ? '0' : binary(value)),
+      axis: axisBinary,
       headline: { ratioOf: 'memory.total', series: 0 },
     },
     {
@@ -140,7 +159,7 @@ export function stripsOf({ names, latest }: StripFacts): Strip[] {
         ...(has('pressure.memory.some') ? [series('PSI memory', 3, 'dotted', ['pressure.memory.some'], percent)] : []),
       ],
       left: { kind: 'steps', least: Math.max(1, cores.length) },
-      axis: (value) => (value === 0 ? '0' : count(value).replace('.0', '')),
+      axis: axisCount,
       ...(has('pressure.cpu.some') ? { right: { ceiling: percentScale, label: () => `100${nn}%` } } : {}),
       headline: { series: 0 },
     },
@@ -194,8 +213,8 @@ export function stripsOf({ names, latest }: StripFacts): Strip[] {
         ...(has('tcp.retransmitted') ? [series('retransmits/s', 3, 'dotted', ['tcp.retransmitted'], perSecond)] : []),
       ],
       left: { kind: 'steps', least: 10 },
-      axis: (value) => (value === 0 ? '0' : count(value).replace('.0', '')),
-      right: { ceiling: { kind: 'steps', least: 10 }, label: (high) => `${count(high).replace('.0', '')}/s` },
+      axis: axisCount,
+      right: { ceiling: { kind: 'steps', least: 10 }, label: (high) => `${axisCount(high)}/s` },
       headline: { series: 0 },
       ...(has('tcp.established') ? {} : { reason: 'the agent reads no TCP figures here' }),
     },
@@ -204,4 +223,6 @@ export function stripsOf({ names, latest }: StripFacts): Strip[] {
 
 /** Changes whenever the strips have to be built anew. */
 export const signatureOf = (strips: readonly Strip[]): string =>
-  JSON.stringify(strips.map((strip) => [strip.id, strip.left, strip.cores, strip.reason, strip.series.map((one) => [one.label, one.metrics])]));
+  JSON.stringify(
+    strips.map((strip) => [strip.id, strip.left, strip.cores, strip.reason, strip.series.map((one) => [one.label, one.metrics])]),
+  );

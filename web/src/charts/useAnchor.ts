@@ -24,7 +24,9 @@ export function useAnchor(view: View): Anchor {
     let shiftPx = NaN;
     return view.addLayer({
       isDue: (end) =>
-        drawn.windowMs !== view.windowMs.get() || drawn.width !== view.width.get() || Math.abs(end - drawn.end) > anchorKeptMs(drawn.windowMs),
+        drawn.windowMs !== view.windowMs.get() ||
+        drawn.width !== view.width.get() ||
+        Math.abs(end - drawn.end) > anchorKeptMs(drawn.windowMs),
       draw: (end) => {
         drawn = { end, windowMs: view.windowMs.get(), width: view.width.get() };
         setPlace(drawn);

@@ -67,7 +67,13 @@ export function Composer({ conversation, view, room, inputRef, onSent }: Compose
             now
           </span>
         ) : (
-          <button type="button" className="time-pill set" aria-label={`Speaks of ${clockSeconds(at)}. Back to now`} title="Back to now" onClick={() => view.cross.set(null)}>
+          <button
+            type="button"
+            className="time-pill set"
+            aria-label={`Speaks of ${clockSeconds(at)}. Back to now`}
+            title="Back to now"
+            onClick={() => view.cross.set(null)}
+          >
             <IconClock size={13} stroke={1.75} />
             {clockSeconds(at)}
             <IconX size={12} stroke={1.75} />

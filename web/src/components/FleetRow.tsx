@@ -24,7 +24,8 @@ function whyOf({ status, newest }: Shaped, now: number): string {
   return status === 'stale' ? `No sample for ${age(now - newest)}` : `Offline · ${shortDuration(now - newest)}`;
 }
 
-const figure = (value: number | null, dead: boolean, format: (value: number) => string): string => (dead || value === null ? none : format(value));
+const figure = (value: number | null, dead: boolean, format: (value: number) => string): string =>
+  dead || value === null ? none : format(value);
 
 export const FleetRow = memo(function FleetRow({ host, status, newest, now, trail }: Shaped & { now: number; trail: Float32Array }) {
   const { summary } = host;

@@ -46,7 +46,15 @@ function Rename({ host, onClose }: DialogProps) {
   };
   return (
     <form onSubmit={(event) => void submit(event)}>
-      <TextInput label="Name" data-autofocus maxLength={100} required value={name} error={error} onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput
+        label="Name"
+        data-autofocus
+        maxLength={100}
+        required
+        value={name}
+        error={error}
+        onChange={(event) => setName(event.currentTarget.value)}
+      />
       <div className="dialog-actions">
         <button type="button" className="button" onClick={onClose}>
           Cancel

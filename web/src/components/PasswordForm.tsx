@@ -29,7 +29,13 @@ export function PasswordForm({ hasPassword, onDone, label }: { hasPassword: bool
   return (
     <form className="form" onSubmit={(event) => void submit(event)}>
       {hasPassword && (
-        <PasswordInput label="Current password" autoComplete="current-password" required value={current} onChange={(event) => setCurrent(event.currentTarget.value)} />
+        <PasswordInput
+          label="Current password"
+          autoComplete="current-password"
+          required
+          value={current}
+          onChange={(event) => setCurrent(event.currentTarget.value)}
+        />
       )}
       <PasswordInput
         label="New password"

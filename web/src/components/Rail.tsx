@@ -22,7 +22,8 @@ export function Rail({ onNavigate }: { onNavigate: () => void }) {
   const wanted = filter.trim().toLowerCase();
   const shown = all.filter((host) => host.name.toLowerCase().includes(wanted));
   const groups = [...Map.groupBy(shown, (host) => host.group.id).values()];
-  const mayAdd = who.state === 'in' && (who.user.admin || who.user.groups.some((group) => group.role === 'operator' || group.role === 'owner'));
+  const mayAdd =
+    who.state === 'in' && (who.user.admin || who.user.groups.some((group) => group.role === 'operator' || group.role === 'owner'));
   return (
     <nav className="rail" aria-label="Rooms">
       <div className="rail-top">

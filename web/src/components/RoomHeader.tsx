@@ -110,7 +110,15 @@ export function RoomHeader({ room, name, group, mayManage, onOpen, onTimeline }:
 }
 
 /** `AMD EPYC 7543P 32-Core Processor` says more than there is room for. */
-const shortModel = (model: string): string => model.replace(/\((R|TM)\)|\bCPU\b|\bProcessor\b|\b\d+-Core\b|@.*$|^AMD |^Intel /gu, ' ').replace(/\s+/gu, ' ').trim();
+const shortModel = (model: string): string =>
+  model
+    .replace(/\((R|TM)\)|\bCPU\b|\bProcessor\b|\b\d+-Core\b|@.*$|^AMD |^Intel /gu, ' ')
+    .replace(/\s+/gu, ' ')
+    .trim();
+
+/** `Debian GNU/Linux 12 · 6.1.0-27-cloud-amd64` → `Debian 12 · 6.1.0-27`. */
+export const systemOf = ({ os, kernel }: Inventory): string =>
+  [os.replace('GNU/Linux ', ''), kernel.split('-').slice(0, 2).join('-')].filter(Boolean).join(' · ');
 
 export const machineOf = (inventory: Inventory): string =>
   `${shortModel(inventory.cpuModel)}, ${inventory.cores === 1 ? '1 core' : `${inventory.cores} cores`}, ${binary(inventory.memory)}`;
@@ -127,7 +135,7 @@ export function Facts({ room }: { room: HostRoom }) {
     <div className="facts">
       {inventory && (
         <>
-          <span>{[inventory.os, inventory.kernel].filter(Boolean).join(' · ')}</span>
+          <span title={`${inventory.os} · ${inventory.kernel}`}>{systemOf(inventory)}</span>
           <span className="model" title={inventory.cpuModel}>
             {machineOf(inventory)}
           </span>

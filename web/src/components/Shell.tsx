@@ -21,7 +21,8 @@ export function RailButton() {
   );
 }
 
-const isLoopback = (name: string): boolean => name === 'localhost' || name.endsWith('.localhost') || /^127\./u.test(name) || name === '[::1]';
+const isLoopback = (name: string): boolean =>
+  name === 'localhost' || name.endsWith('.localhost') || /^127\./u.test(name) || name === '[::1]';
 
 export function PlainHttpBanner() {
   if (location.protocol !== 'http:' || isLoopback(location.hostname)) return null;
@@ -50,7 +51,8 @@ export function Shell({ children }: { children: ReactNode }) {
     k: () => step(-1),
     '?': () => setHelpOpen(true),
     '/': () => {
-      const own = document.querySelector<HTMLInputElement>('[data-find="page"]') ?? document.querySelector<HTMLInputElement>('[data-find="rail"]');
+      const own =
+        document.querySelector<HTMLInputElement>('[data-find="page"]') ?? document.querySelector<HTMLInputElement>('[data-find="rail"]');
       if (own?.dataset['find'] === 'rail') setRailOpen(true);
       setTimeout(() => own?.focus());
     },

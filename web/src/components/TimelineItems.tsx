@@ -87,7 +87,17 @@ export const EventRow = memo(function EventRow({ event, hot, onHover }: { event:
   );
 });
 
-export function UnsentRow({ item, author, onRetry, onDiscard }: { item: Unsent; author: string; onRetry: () => void; onDiscard: () => void }) {
+export function UnsentRow({
+  item,
+  author,
+  onRetry,
+  onDiscard,
+}: {
+  item: Unsent;
+  author: string;
+  onRetry: () => void;
+  onDiscard: () => void;
+}) {
   return (
     <div className="item unsent">
       <time>{clock(item.at ?? item.writtenAt)}</time>

@@ -42,8 +42,15 @@ export function TimelinePanel({ conversation, view, room, mayPost, inputRef, onC
   const shown = useMemo(() => items.filter((item) => matches(item, filter)), [items, filter]);
   const { feed, fresh, onScroll, toBottom } = useStickToBottom(shown, unsent.length, () => void conversation.readOlder());
 
-  const counts = { All: 0, Messages: items.filter((item) => item.kind === 'message').length, Events: items.filter((item) => item.kind === 'event').length };
-  const hover = useCallback((range: { at: number; until?: number } | null) => view.cross.update((cross) => (cross && 'pinned' in cross ? cross : range)), [view]);
+  const counts = {
+    All: 0,
+    Messages: items.filter((item) => item.kind === 'message').length,
+    Events: items.filter((item) => item.kind === 'event').length,
+  };
+  const hover = useCallback(
+    (range: { at: number; until?: number } | null) => view.cross.update((cross) => (cross && 'pinned' in cross ? cross : range)),
+    [view],
+  );
   const goTo = useCallback(
     (at: number, until?: number) => {
       const end = (until ?? at) + view.windowMs.get() / 4;
@@ -80,7 +87,13 @@ export function TimelinePanel({ conversation, view, room, mayPost, inputRef, onC
       </div>
       <div className="chips" role="group" aria-label="What the timeline shows">
         {filters.map((name) => (
-          <button type="button" key={name} className={name === filter ? 'chip on' : 'chip'} aria-pressed={name === filter} onClick={() => setFilter(name)}>
+          <button
+            type="button"
+            key={name}
+            className={name === filter ? 'chip on' : 'chip'}
+            aria-pressed={name === filter}
+            onClick={() => setFilter(name)}
+          >
             {name}
             {name !== 'All' && <i>{counts[name]}</i>}
           </button>
@@ -88,7 +101,9 @@ export function TimelinePanel({ conversation, view, room, mayPost, inputRef, onC
       </div>
       <div className="feed" ref={feed} onScroll={onScroll} role="log" aria-label="Messages and events" tabIndex={0}>
         {failed && <p className="empty-feed">{failed}</p>}
-        {!failed && older === null && shown.length === 0 && unsent.length === 0 && <p className="empty-feed">Nothing here yet. What you write stands beside the charts.</p>}
+        {!failed && older === null && shown.length === 0 && unsent.length === 0 && (
+          <p className="empty-feed">Nothing here yet. What you write stands beside the charts.</p>
+        )}
         {shown.map((item, index) => (
           <Fragment key={item.id}>
             {(index === 0 || dayKey(shown[index - 1]!.at) !== dayKey(item.at)) && <div className="separator">{day(item.at)}</div>}
@@ -102,7 +117,13 @@ export function TimelinePanel({ conversation, view, room, mayPost, inputRef, onC
         ))}
         {crossTime !== null && crossBefore < 0 && shown.length > 0 && <CrossLine at={crossTime} />}
         {unsent.map((item) => (
-          <UnsentRow key={item.key} item={item} author={author} onRetry={() => conversation.outbox.retry(item.key)} onDiscard={() => conversation.outbox.discard(item.key)} />
+          <UnsentRow
+            key={item.key}
+            item={item}
+            author={author}
+            onRetry={() => conversation.outbox.retry(item.key)}
+            onDiscard={() => conversation.outbox.discard(item.key)}
+          />
         ))}
       </div>
       {fresh > 0 && (

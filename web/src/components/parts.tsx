@@ -21,7 +21,9 @@ export function Glyph({ status, size = 10 }: { status: Status; size?: number }) 
           <path d="M2.6 7.4 7.4 2.6" fill="none" stroke="currentColor" strokeWidth="1.4" />
         </>
       )}
-      {status === 'unknown' && <circle cx="5" cy="5" r="3.8" fill="none" stroke="currentColor" strokeWidth="1.4" strokeDasharray="1.8 1.6" />}
+      {status === 'unknown' && (
+        <circle cx="5" cy="5" r="3.8" fill="none" stroke="currentColor" strokeWidth="1.4" strokeDasharray="1.8 1.6" />
+      )}
     </svg>
   );
 }
@@ -35,15 +37,37 @@ export const Avatar = ({ name, small = false }: { name: string; small?: boolean 
 export const Brand = () => (
   <span className="brand">
     <svg width="18" height="18" viewBox="0 0 18 18" aria-hidden="true">
-      <path d="M2.5 1h13A1.5 1.5 0 0 1 17 2.5v9a1.5 1.5 0 0 1-1.5 1.5H7l-4 4v-4h-.5A1.5 1.5 0 0 1 1 11.5v-9A1.5 1.5 0 0 1 2.5 1z" fill="var(--ink)" />
-      <path d="M3.8 7.6h2.6L8 4.2l2.2 5.6 1.6-2.2h2.4" fill="none" stroke="var(--bg)" strokeWidth="1.4" strokeLinejoin="round" strokeLinecap="round" />
+      <path
+        d="M2.5 1h13A1.5 1.5 0 0 1 17 2.5v9a1.5 1.5 0 0 1-1.5 1.5H7l-4 4v-4h-.5A1.5 1.5 0 0 1 1 11.5v-9A1.5 1.5 0 0 1 2.5 1z"
+        fill="var(--ink)"
+      />
+      <path
+        d="M3.8 7.6h2.6L8 4.2l2.2 5.6 1.6-2.2h2.4"
+        fill="none"
+        stroke="var(--bg)"
+        strokeWidth="1.4"
+        strokeLinejoin="round"
+        strokeLinecap="round"
+      />
     </svg>
     hostroom
   </span>
 );
 
 /** A line of ratios; NaN breaks it. `version` tells when the values changed in place. */
-export function Spark({ values, version, width, height, filled = false }: { values: Float32Array; version: number; width: number; height: number; filled?: boolean }) {
+export function Spark({
+  values,
+  version,
+  width,
+  height,
+  filled = false,
+}: {
+  values: Float32Array;
+  version: number;
+  width: number;
+  height: number;
+  filled?: boolean;
+}) {
   const [line, area] = useMemo(() => pathsOf(values, width, height), [values, version, width, height]);
   return (
     <svg className="spark" width={width} height={height} aria-hidden="true">
@@ -67,7 +91,10 @@ function pathsOf(values: Float32Array, width: number, height: number): [string, 
   });
   const long = runs.filter((points) => points.length > 1);
   const foot = (point: string): string => `${point.split(' ')[0]} ${height}`;
-  return [long.map((points) => `M${points.join('L')}`).join(''), long.map((points) => `M${foot(points[0]!)}L${points.join('L')}L${foot(points.at(-1)!)}Z`).join('')];
+  return [
+    long.map((points) => `M${points.join('L')}`).join(''),
+    long.map((points) => `M${foot(points[0]!)}L${points.join('L')}L${foot(points.at(-1)!)}Z`).join(''),
+  ];
 }
 
 export const Meter = ({ ratio }: { ratio: number }) => (

@@ -14,7 +14,10 @@ export const shortcuts = [
 ] as const;
 
 const isBusy = (target: EventTarget | null): boolean =>
-  target instanceof HTMLElement && (target.isContentEditable || ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName) || target.closest('[role="dialog"],[role="menu"]') !== null);
+  target instanceof HTMLElement &&
+  (target.isContentEditable ||
+    ['INPUT', 'TEXTAREA', 'SELECT'].includes(target.tagName) ||
+    target.closest('[role="dialog"],[role="menu"]') !== null);
 
 /** @param keys what each `event.key` does; `' '` is left to focused buttons */
 export function useKeys(keys: Record<string, () => void>): void {

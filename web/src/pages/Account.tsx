@@ -70,7 +70,11 @@ export default function Account() {
           </section>
           <section className="panel">
             <h2>{who.user.hasPassword ? 'Change password' : 'Set a password'}</h2>
-            <PasswordForm hasPassword={who.user.hasPassword} onDone={read} label={who.user.hasPassword ? 'Change password' : 'Set password'} />
+            <PasswordForm
+              hasPassword={who.user.hasPassword}
+              onDone={read}
+              label={who.user.hasPassword ? 'Change password' : 'Set password'}
+            />
           </section>
           <section className="panel">
             <h2>Signed in</h2>

@@ -68,13 +68,27 @@ export function AddHost() {
         <div className="column">
           <h1>{isFirst ? 'Add your first host' : added ? `Add ${added.name}` : 'Add a host'}</h1>
           <p className="lead">
-            {added ? 'Run this on the machine you want to watch. Its charts appear here on their own.' : 'Give it a name. You get one command to run on the machine.'}
+            {added
+              ? 'Run this on the machine you want to watch. Its charts appear here on their own.'
+              : 'Give it a name. You get one command to run on the machine.'}
           </p>
           {added ? (
-            <Waiting enrolment={added.enrolment} madeAt={added.madeAt} enrolled={here?.status === 'online' || (here?.inventory ?? null) !== null} />
+            <Waiting
+              enrolment={added.enrolment}
+              madeAt={added.madeAt}
+              enrolled={here?.status === 'online' || (here?.inventory ?? null) !== null}
+            />
           ) : (
             <form className="form" onSubmit={(event) => void submit(event)}>
-              <TextInput label="Name" placeholder="fra-api-1" required maxLength={100} autoFocus value={name} onChange={(event) => setName(event.currentTarget.value)} />
+              <TextInput
+                label="Name"
+                placeholder="fra-api-1"
+                required
+                maxLength={100}
+                autoFocus
+                value={name}
+                onChange={(event) => setName(event.currentTarget.value)}
+              />
               {groups.length > 1 && (
                 <NativeSelect
                   label="Group"

@@ -57,11 +57,16 @@ export function Fleet() {
   const shaped = useMemo(() => all.map((host: Host) => shapeOf(host, now)), [all, now]);
   const wanted = filter.trim().toLowerCase();
   const lines = useMemo(() => {
-    const shown = shaped.filter(({ host, status }) => host.name.toLowerCase().includes(wanted) && (only === null || status === only)).sort(compare(sort.key, sort.up));
+    const shown = shaped
+      .filter(({ host, status }) => host.name.toLowerCase().includes(wanted) && (only === null || status === only))
+      .sort(compare(sort.key, sort.up));
     const trouble = shown.filter(({ status }) => status !== 'ok').sort((a, b) => severity[a.status] - severity[b.status]);
-    const groups = [...Map.groupBy(shown.filter(({ status }) => status === 'ok'), ({ host }) => host.group.id).values()].sort((a, b) =>
-      a[0]!.host.group.name.localeCompare(b[0]!.host.group.name),
-    );
+    const groups = [
+      ...Map.groupBy(
+        shown.filter(({ status }) => status === 'ok'),
+        ({ host }) => host.group.id,
+      ).values(),
+    ].sort((a, b) => a[0]!.host.group.name.localeCompare(b[0]!.host.group.name));
     const result: Line[] = [];
     const add = (id: string, name: string, members: Shaped[]): void => {
       if (members.length === 0) return;
@@ -81,7 +86,9 @@ export function Fleet() {
       <header className="head">
         <RailButton />
         <h1>Fleet</h1>
-        {ready && <span className="sub">{`${all.length} ${all.length === 1 ? 'host' : 'hosts'}, ${groupCount} ${groupCount === 1 ? 'group' : 'groups'}`}</span>}
+        {ready && (
+          <span className="sub">{`${all.length} ${all.length === 1 ? 'host' : 'hosts'}, ${groupCount} ${groupCount === 1 ? 'group' : 'groups'}`}</span>
+        )}
         <span className="grow" />
         <Link href="/hosts/new" className="button">
           <IconPlus size={15} stroke={1.75} />
@@ -109,7 +116,13 @@ export function Fleet() {
           All <i>{all.length}</i>
         </button>
         {chips.map((status) => (
-          <button type="button" key={status} className={only === status ? 'chip on' : 'chip'} aria-pressed={only === status} onClick={() => setOnly(only === status ? null : status)}>
+          <button
+            type="button"
+            key={status}
+            className={only === status ? 'chip on' : 'chip'}
+            aria-pressed={only === status}
+            onClick={() => setOnly(only === status ? null : status)}
+          >
             <Glyph status={status} />
             {statusWords[status]} <i>{shaped.filter((one) => one.status === status).length}</i>
           </button>
@@ -127,7 +140,8 @@ export function Fleet() {
               onClick={() => setSort(sort.key === key ? { key, up: !sort.up } : { key, up: key === 'name' || key === 'status' })}
             >
               {title}
-              {sort.key === key && (sort.up ? <IconArrowNarrowUp size={13} stroke={1.75} /> : <IconArrowNarrowDown size={13} stroke={1.75} />)}
+              {sort.key === key &&
+                (sort.up ? <IconArrowNarrowUp size={13} stroke={1.75} /> : <IconArrowNarrowDown size={13} stroke={1.75} />)}
             </button>
           ))}
         </div>
@@ -136,7 +150,14 @@ export function Fleet() {
         <div style={{ height: first * rowPx }} />
         {lines.slice(first, first + count).map((line) =>
           line.kind === 'group' ? (
-            <button type="button" className="fleet-group" style={{ height: rowPx }} key={line.id} aria-expanded={!collapsed.has(line.id)} onClick={() => toggle(line.id)}>
+            <button
+              type="button"
+              className="fleet-group"
+              style={{ height: rowPx }}
+              key={line.id}
+              aria-expanded={!collapsed.has(line.id)}
+              onClick={() => toggle(line.id)}
+            >
               {collapsed.has(line.id) ? <IconChevronRight size={13} stroke={1.75} /> : <IconChevronDown size={13} stroke={1.75} />}
               <b>{line.name}</b>
               {line.size}

@@ -68,7 +68,9 @@ export function PhoneRoom(props: RoomViewProps) {
           ) : (
             <NoSample parts={parts} />
           )}
-          {mayPost && <Composer conversation={conversation} view={view} room={name} inputRef={inputRef} onSent={() => setTab('timeline')} />}
+          {mayPost && (
+            <Composer conversation={conversation} view={view} room={name} inputRef={inputRef} onSent={() => setTab('timeline')} />
+          )}
         </>
       )}
       {tab === 'timeline' && <TimelinePanel conversation={conversation} view={view} room={name} mayPost={mayPost} inputRef={inputRef} />}
@@ -105,7 +107,12 @@ function Info({ parts, group }: RoomViewProps) {
       : []),
     ...(latest?.['uptime'] !== undefined ? ([['Up', duration(latest['uptime'] * 1000)]] as [string, string][]) : []),
     ...(latest?.['agent.cpu'] !== undefined
-      ? ([['Agent', `${percent(latest['agent.cpu'])} · ${binary(latest['agent.memory'] ?? 0)}${inventory ? ` · ${inventory.agentVersion}` : ''}`]] as [string, string][])
+      ? ([
+          [
+            'Agent',
+            `${percent(latest['agent.cpu'])} · ${binary(latest['agent.memory'] ?? 0)}${inventory ? ` · ${inventory.agentVersion}` : ''}`,
+          ],
+        ] as [string, string][])
       : []),
     ...(roundTrip === null ? [] : ([['Round trip', `${Math.max(1, Math.round(roundTrip))}${nn}ms`]] as [string, string][])),
   ];

@@ -83,10 +83,15 @@ function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: str
     Escape: () => view.cross.set(null),
   });
 
-  if ((ended !== null && ready && !host) || (ready && !host && state === null && ended !== null)) return <NotFound what="There is no such host." />;
+  if ((ended !== null && ready && !host) || (ready && !host && state === null && ended !== null))
+    return <NotFound what="There is no such host." />;
   const role = host?.role ?? (who.state === 'in' && who.user.admin ? 'owner' : 'viewer');
   const pick = (item: TimelineItem): void => {
-    view.cross.set({ at: item.kind === 'event' ? (item.until ?? item.at) : item.at, until: item.kind === 'message' ? item.until : undefined, pinned: true });
+    view.cross.set({
+      at: item.kind === 'event' ? (item.until ?? item.at) : item.at,
+      until: item.kind === 'message' ? item.until : undefined,
+      pinned: true,
+    });
     document.getElementById(`item-${item.id}`)?.scrollIntoView({ block: 'nearest' });
   };
   const props: RoomViewProps = {
@@ -160,7 +165,14 @@ function WideRoom({ parts, name, group, items, hasSample, mayManage, mayPost, on
   return (
     <div className={isHidden ? 'room wide' : 'room'}>
       <div className="centre">
-        <RoomHeader room={room} name={name} group={group} mayManage={mayManage} onOpen={onDialog} onTimeline={isHidden ? () => show(true) : undefined} />
+        <RoomHeader
+          room={room}
+          name={name}
+          group={group}
+          mayManage={mayManage}
+          onOpen={onDialog}
+          onTimeline={isHidden ? () => show(true) : undefined}
+        />
         <Facts room={room} />
         <Toolbar view={view} onWindow={onWindow} withRange />
         {hasSample ? (
@@ -175,7 +187,14 @@ function WideRoom({ parts, name, group, items, hasSample, mayManage, mayPost, on
         )}
       </div>
       {!isHidden && (
-        <TimelinePanel conversation={conversation} view={view} room={name} mayPost={mayPost} inputRef={inputRef} onClose={isSheet ? undefined : () => show(false)} />
+        <TimelinePanel
+          conversation={conversation}
+          view={view}
+          room={name}
+          mayPost={mayPost}
+          inputRef={inputRef}
+          onClose={isSheet ? undefined : () => show(false)}
+        />
       )}
     </div>
   );

@@ -58,7 +58,17 @@ export function SignIn({ onSignedIn }: { onSignedIn: (byLink: boolean) => void }
           <h1>Sign in</h1>
           <p className="lead">{busy && token.current === null && login === '' ? 'Signing in by link…' : 'To the rooms of your hosts.'}</p>
           <form className="form" onSubmit={submit}>
-            <TextInput label="E-mail" name="email" type="email" autoComplete="username" required autoFocus size="sm" value={login} onChange={(event) => setLogin(event.currentTarget.value)} />
+            <TextInput
+              label="E-mail"
+              name="email"
+              type="email"
+              autoComplete="username"
+              required
+              autoFocus
+              size="sm"
+              value={login}
+              onChange={(event) => setLogin(event.currentTarget.value)}
+            />
             <PasswordInput
               label="Password"
               name="password"

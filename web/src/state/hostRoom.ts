@@ -99,7 +99,9 @@ export class HostRoom {
   }
 
   #addProcesses(list: Processes): void {
-    this.processes.update((all) => (all.some((one) => one.at === list.at) ? all : [...all, list].sort((a, b) => a.at - b.at).slice(-keptProcesses)));
+    this.processes.update((all) =>
+      all.some((one) => one.at === list.at) ? all : [...all, list].sort((a, b) => a.at - b.at).slice(-keptProcesses),
+    );
   }
 
   #subscribed(state: HostState | undefined, recovered: boolean): void {
@@ -153,7 +155,11 @@ export class HostRoom {
 
 function memberOf(info: ClientInfo): Member {
   const known = info.conn_info as { kind?: unknown; name?: unknown } | undefined;
-  return { user: info.user, kind: known?.kind === 'agent' ? 'agent' : 'user', name: typeof known?.name === 'string' ? known.name : 'someone' };
+  return {
+    user: info.user,
+    kind: known?.kind === 'agent' ? 'agent' : 'user',
+    name: typeof known?.name === 'string' ? known.name : 'someone',
+  };
 }
 
 /** The newest list at or before `at`, not older than a minute. */

@@ -30,7 +30,7 @@ export class Trail {
     else if (steps > 0) {
       // A frame covers a second or two; the values between two frames are those of the newer.
       this.values.copyWithin(0, steps);
-      this.values.fill(steps <= 2 ? (value ?? NaN) : NaN, trailSeconds - steps);
+      this.values.fill(steps <= 3 ? (value ?? NaN) : NaN, trailSeconds - steps);
     }
     this.values[trailSeconds - 1] = value ?? NaN;
     this.#second = second;
@@ -75,7 +75,10 @@ export class HostList extends Store<HostsState> {
       const hosts: Host[] = [];
       let after: string | null = null;
       do {
-        const page: HostsPage = await call<HostsPage>('GET', `/hosts?limit=200${after === null ? '' : `&after=${encodeURIComponent(after)}`}`);
+        const page: HostsPage = await call<HostsPage>(
+          'GET',
+          `/hosts?limit=200${after === null ? '' : `&after=${encodeURIComponent(after)}`}`,
+        );
         hosts.push(...page.items);
         after = page.next;
       } while (after !== null);
