@@ -48,7 +48,8 @@ const inConnection: readonly Mending[] = [
       return false
 `,
   ],
-  // What was not written yet, or answered half, belonged to the lost connection; the next one on this slot hung on it.
+  // What was not written yet, or answered half, belonged to the lost connection; the next one on this slot hung on it. And a server that
+  // accepts but closes at once, or a list of hosts that are all down, was asked again without any pause, and nobody ever heard of it.
   [
     `    socket.removeAllListeners()
     socket = null
@@ -59,15 +60,27 @@ const inConnection: readonly Mending[] = [
     !hadError && (query || sent.length) && error(Errors.connection('CONNECTION_CLOSED', options, socket))
 `,
     `    socket.removeAllListeners()
-    socket = null
-    chunk = nextWriteTimer = null
+    const lost = errorResponse || Errors.connection('CONNECTION_CLOSED', options, socket)
+    const unfinished = query
+    socket = chunk = nextWriteTimer = query = errorResponse = null
+    stream && (stream.destroy(lost), stream = null)
+    unfinished && queryError(unfinished, lost)
+    while (sent.length)
+      queryError(sent.shift(), lost)
 
-    if (initial)
+    if (initial && ++retries < options.host.length)
       return reconnect()
 
-    ;(query || sent.length) && error(errorResponse || Errors.connection('CONNECTION_CLOSED', options, socket))
-    query = errorResponse = null
+    initial && queryError(initial, lost)
+    initial = null
+    retries = 0
 `,
+  ],
+  // The driver's own questions at the start of a connection: their failure was nobody's, an unhandled rejection, which ends the process.
+  ['        return fetchArrayTypes()\n', '        return void fetchArrayTypes().catch(() => {})\n'],
+  [
+    "      backendParameters.in_hot_standby = b.pg_is_in_recovery ? 'on' : 'off'\n    }\n    query.execute()\n",
+    "      backendParameters.in_hot_standby = b.pg_is_in_recovery ? 'on' : 'off'\n    }\n    query.catch(() => {})\n",
   ],
 ];
 
