@@ -12,23 +12,29 @@ import { deleteSamples } from '../data/samples.ts';
 import type { Pool, Sql } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../lib/id.ts';
-import type { AddedHost, Enrolment, NewHost } from '../protocol/rest.ts';
+import type { NewHost } from '../protocol/rest.ts';
 import type { EventDraft } from './postEvent.ts';
 
-export interface EnrolmentNeeds {
+export interface HostNeeds {
   sql: Pool;
-  publicUrl: string;
-}
-
-export interface HostNeeds extends EnrolmentNeeds {
   /** Posts into the host's conversation. */
   event(draft: EventDraft): Promise<unknown>;
+}
+
+/** A token that lets one agent in, once, until `expiresAt` (ms since 1970 UTC). */
+export interface EnrolmentToken {
+  token: string;
+  expiresAt: number;
 }
 
 const enrolmentLifetimeS = 15 * 60;
 
 /** Makes a host that waits for its agent, with a token that lets it in once within 15 min. */
-export async function addHost(needs: HostNeeds, asker: Asker, { name, group }: NewHost): Promise<AddedHost> {
+export async function addHost(
+  needs: HostNeeds,
+  asker: Asker,
+  { name, group }: NewHost,
+): Promise<{ id: string; name: string; enrolment: EnrolmentToken }> {
   const into = group ?? (await defaultGroup(needs.sql));
   const role = into === undefined ? undefined : await roleInGroup(needs.sql, asker, into);
   if (into === undefined || role === undefined) throw new AppError('not_found', 'group: there is no such group, or you may not see it.');
@@ -37,26 +43,26 @@ export async function addHost(needs: HostNeeds, asker: Asker, { name, group }: N
   const enrolment = await needs.sql.begin(async (sql) => {
     await insertHost(sql, host);
     await insertHostRoom(sql, host);
-    return makeEnrolment(sql, needs.publicUrl, { group: into, host: host.id, createdBy: asker.id });
+    return makeEnrolment(sql, { group: into, host: host.id, createdBy: asker.id });
   });
   await needs.event({ room: host.id, what: 'host_added', details: { name } });
   return { id: host.id, name, enrolment };
 }
 
 /** A fresh token for a host that is there; the agent that uses it takes the place of the one before. */
-export async function enrolAgain(needs: EnrolmentNeeds, asker: Asker, id: string): Promise<Enrolment> {
+export async function enrolAgain(needs: { sql: Pool }, asker: Asker, id: string): Promise<EnrolmentToken> {
   const host = await hostFor(needs.sql, asker, id, 'host.enrol');
   return needs.sql.begin(async (sql) => {
     await deleteUnusedEnrolments(sql, id);
-    return makeEnrolment(sql, needs.publicUrl, { group: host.group.id, host: id, createdBy: asker.id });
+    return makeEnrolment(sql, { group: host.group.id, host: id, createdBy: asker.id });
   });
 }
 
 /** A token for the agent of this very machine, which makes its host when it enrols. */
-export async function localEnrolment(needs: EnrolmentNeeds): Promise<Enrolment> {
+export async function localEnrolment(needs: { sql: Pool }): Promise<EnrolmentToken> {
   const group = await defaultGroup(needs.sql);
   if (group === undefined) throw new AppError('conflict', 'There is no group to enrol into; the hub was not prepared.');
-  return makeEnrolment(needs.sql, needs.publicUrl, { group, host: null, createdBy: null });
+  return makeEnrolment(needs.sql, { group, host: null, createdBy: null });
 }
 
 export async function renameHost(needs: Pick<HostNeeds, 'sql' | 'event'>, asker: Asker, id: string, name: string): Promise<HostRow> {
@@ -83,13 +89,9 @@ export async function hostFor(sql: Sql, asker: Asker, id: string, action: Action
   return host;
 }
 
-async function makeEnrolment(
-  sql: Sql,
-  publicUrl: string,
-  target: { group: string; host: string | null; createdBy: string | null },
-): Promise<Enrolment> {
+async function makeEnrolment(sql: Sql, target: { group: string; host: string | null; createdBy: string | null }): Promise<EnrolmentToken> {
   const { token, hash } = newOpaqueToken();
   await deleteOldEnrolments(sql);
   const expiresAt = await insertEnrolment(sql, { tokenHash: hash, ...target, uses: 1, lifetimeS: enrolmentLifetimeS });
-  return { token, expiresAt, command: `curl -fsSL ${publicUrl}/agent.sh | sudo ENROLMENT_TOKEN=${token} sh` };
+  return { token, expiresAt };
 }

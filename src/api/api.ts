@@ -1,13 +1,13 @@
 /** The HTTP server: REST, its description, the web UI; not yet listening. */
 
 import cookie from '@fastify/cookie';
-import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { EnrolNeeds } from '../actions/enrolHost.ts';
 import { newId } from '../lib/id.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
+import { agentFileRoutes } from './agentFiles.ts';
 import { agentRoutes } from './agents.ts';
 import { authRoutes } from './auth.ts';
 import type { AuthNeeds } from './auth.ts';
@@ -25,6 +25,7 @@ import { sendProblem } from './problems.ts';
 import { roomRoutes } from './rooms.ts';
 import type { RoomNeeds } from './rooms.ts';
 import type { Api } from './routes.ts';
+import { validatorCompiler } from './validate.ts';
 import { serveWebUi } from './webUi.ts';
 
 /** Every part that some route needs. `hub` is the hub's id, `version` the program's. */
@@ -67,7 +68,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
     });
   app.server.maxHeadersCount = 100;
   app.setErrorHandler(problem);
-  app.setValidatorCompiler(TypeBoxValidatorCompiler as Parameters<typeof app.setValidatorCompiler>[0]);
+  app.setValidatorCompiler(validatorCompiler);
   // The handlers say exactly what goes out; a schema of an answer describes, and drops nothing silently.
   app.setSerializerCompiler(() => (data) => JSON.stringify(data));
   takeJsonOnly(app);
@@ -87,6 +88,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
     },
     { prefix: '/api/v1' },
   );
+  agentFileRoutes(app, parts);
   await serveWebUi(app, parts);
   return app;
 }

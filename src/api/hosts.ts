@@ -1,13 +1,14 @@
 /** Routes of hosts. */
 
 import { addHost, deleteHost, enrolAgain, hostFor, renameHost } from '../actions/hosts.ts';
-import type { HostNeeds } from '../actions/hosts.ts';
+import type { EnrolmentToken, HostNeeds } from '../actions/hosts.ts';
 import { storedSummary } from '../actions/enterRoom.ts';
 import { listHostsFor } from '../data/hosts.ts';
 import type { HostRow } from '../data/hosts.ts';
 import type { HostSummary } from '../protocol/kinds.ts';
 import { AddedHost, Enrolment, Host, HostPatch, Hosts, IdParams, NewHost, PageQuery } from '../protocol/rest.ts';
-import type { Host as HostAnswer } from '../protocol/rest.ts';
+import type { Enrolment as EnrolmentAnswer, Host as HostAnswer } from '../protocol/rest.ts';
+import { installCommand } from './agentPackage.ts';
 import { userOf } from './guards.ts';
 import { Nothing, refusals, signedIn, toPage, toSlice } from './routes.ts';
 import type { Api } from './routes.ts';
@@ -20,6 +21,7 @@ export interface LiveHosts {
 }
 
 export interface HostRouteNeeds extends HostNeeds {
+  publicUrl: string;
   live: LiveHosts;
   /** Told of a host that is no more: its agent and its viewers have to go. */
   hostDeleted(host: HostRow): void;
@@ -29,6 +31,11 @@ const tags = ['hosts'];
 
 export function hostRoutes(app: Api, needs: HostRouteNeeds): void {
   const { sql, live } = needs;
+  const toEnrolment = ({ token, expiresAt }: EnrolmentToken): EnrolmentAnswer => ({
+    token,
+    expiresAt,
+    command: installCommand(needs.publicUrl, token),
+  });
 
   app.get(
     '/hosts',
@@ -54,11 +61,13 @@ export function hostRoutes(app: Api, needs: HostRouteNeeds): void {
         response: { 201: AddedHost, ...refusals },
       },
     },
-    async (request, reply) =>
-      reply
+    async (request, reply) => {
+      const { enrolment, ...host } = await addHost(needs, userOf(request), request.body);
+      return reply
         .code(201)
         .header('cache-control', 'no-store')
-        .send(await addHost(needs, userOf(request), request.body)),
+        .send({ ...host, enrolment: toEnrolment(enrolment) });
+    },
   );
 
   app.get(
@@ -113,11 +122,10 @@ export function hostRoutes(app: Api, needs: HostRouteNeeds): void {
         response: { 201: Enrolment, ...refusals },
       },
     },
-    async (request, reply) =>
-      reply
-        .code(201)
-        .header('cache-control', 'no-store')
-        .send(await enrolAgain(needs, userOf(request), request.params.id)),
+    async (request, reply) => {
+      const enrolment = await enrolAgain(needs, userOf(request), request.params.id);
+      return reply.code(201).header('cache-control', 'no-store').send(toEnrolment(enrolment));
+    },
   );
 }
 

@@ -46,7 +46,7 @@ export async function serveWebUi(app: FastifyInstance, options: WebUiOptions): P
     const path = request.url.split('?', 1)[0] ?? '';
     const isPage =
       (request.method === 'GET' || request.method === 'HEAD') &&
-      !/^\/(api|assets|connection)(\/|$)/.test(path) &&
+      !/^\/(api|assets|connection)(\/|$)/i.test(path) &&
       !/\.[a-z0-9]+$/i.test(path);
     if (!isPage) throw new AppError('not_found', `There is nothing at ${request.method} ${path.slice(0, 200)}.`);
     return page(request, reply);

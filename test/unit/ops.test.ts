@@ -126,11 +126,26 @@ test('the log hides secrets and keeps one record on one line', () => {
     },
     'line one\r\n{"level":"fatal"}\u001b[31m\u0000',
   );
-  log.child({ accessToken: 'S9' }).warn('x');
+  log.child({ accessToken: 'S9' }).warn({ bytes: Buffer.from('S10'), list: [{ Password: 'S11' }] }, 'x');
   const text = lines.join('');
   expect(text).not.toMatch(/S\d/);
   expect(lines).toHaveLength(2);
   expect(text.trimEnd().split('\n')).toHaveLength(2);
   expect(text).not.toContain('\u001b');
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'info', req: { method: 'GET', path: '/x' } });
+  log.error(
+    {
+      err: Object.assign(new Error('away', { cause: new Error('below') }), {
+        code: 'X1',
+        parameters: ['S12'],
+        rawPacket: Buffer.from('S13'),
+      }),
+    },
+    'y',
+  );
+  expect(lines[2]).not.toMatch(/S1\d/);
+  expect(JSON.parse(lines[2] ?? '')).toMatchObject({
+    err: { name: 'Error', message: 'away', code: 'X1', cause: { message: 'below' } },
+    msg: 'y',
+  });
 });
