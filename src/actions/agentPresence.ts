@@ -56,7 +56,8 @@ export class AgentPresence {
 
   constructor(parts: PresenceParts, times: PresenceTimes = {}) {
     this.#parts = parts;
-    this.#times = { goneAfterMs: 10_000, refreshMs: 5_000, sweepMs: 15_000, ...times };
+    const { goneAfterMs = 10_000, refreshMs = 5_000, sweepMs = 15_000 } = times;
+    this.#times = { goneAfterMs, refreshMs, sweepMs };
   }
 
   start(): void {

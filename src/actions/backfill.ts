@@ -96,7 +96,8 @@ export class Gaps {
   readonly #options: Required<GapOptions>;
 
   constructor(options: GapOptions) {
-    this.#options = { quietMs: 10_000, maxOpenMs: 600_000, ...options };
+    const { quietMs = 10_000, maxOpenMs = 600_000 } = options;
+    this.#options = { ...options, quietMs, maxOpenMs };
   }
 
   add(session: AgentSession, atMs: number): void {

@@ -56,7 +56,8 @@ export class FleetBoard {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: FleetOptions) {
-    this.#options = { everyMs: 1_000, repeatMs: 30_000, ...options };
+    const { everyMs = 1_000, repeatMs = 30_000 } = options;
+    this.#options = { ...options, everyMs, repeatMs };
   }
 
   start(): void {

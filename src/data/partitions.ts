@@ -34,7 +34,7 @@ export class PartitionKeeper {
   #round: Promise<void> | undefined;
 
   constructor(options: PartitionOptions) {
-    this.#options = { everyMs: 10 * 60_000, ...options };
+    this.#options = { ...options, everyMs: options.everyMs ?? 10 * 60_000 };
   }
 
   /** Resolves when the partitions of the hours to come are there. */

@@ -35,6 +35,8 @@ export interface WriterOptions extends WriterEvents {
   /** Bounds of what waits for its commit. */
   maxRows?: number;
   maxBytes?: number;
+  /** Batches under way at once. */
+  flights?: number;
   /** The least time between the starts of two batches: few large commits cost a fraction of many small ones. */
   gatherMs?: number;
   /** A batch without an answer for so long counts as lost. */
@@ -54,6 +56,11 @@ interface Waiting {
 /** One statement stays within these, whatever has gathered. */
 const batchRows = 5_000;
 const batchBytes = 16 * 1024 * 1024;
+/** With so many waiting, gathering more saves nothing. */
+const floodRows = 500;
+
+const byPlace = ({ row: a }: Waiting, { row: b }: Waiting): number =>
+  a.host === b.host ? (a.kind === b.kind ? a.at - b.at : a.kind < b.kind ? -1 : 1) : a.host < b.host ? -1 : 1;
 
 /** Classes 22 (data) and 23 (constraint), 54 (a limit): the rows are to blame; all else is the database's state. */
 const isDataFault = (error: unknown): boolean => {
@@ -67,14 +74,15 @@ export class SampleWriter {
   /** Rows and bytes accepted but unanswered, in the queue or in flight. */
   #rows = 0;
   #bytes = 0;
-  #flying: Promise<void> | undefined;
+  readonly #flying = new Set<Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
   #startedMs = -Infinity;
   #away = false;
   #closed = false;
 
   constructor(options: WriterOptions) {
-    this.#options = { maxRows: 20_000, maxBytes: 64 * 1024 * 1024, gatherMs: 50, timeoutMs: 10_000, probeMs: 500, ...options };
+    const { maxRows = 20_000, maxBytes = 64 * 1024 * 1024, flights = 2, gatherMs = 50, timeoutMs = 10_000, probeMs = 500 } = options;
+    this.#options = { ...options, maxRows, maxBytes, flights, gatherMs, timeoutMs, probeMs };
   }
 
   /** What waits for its commit now. */
@@ -110,9 +118,9 @@ export class SampleWriter {
     this.#closed = true;
     const deadline = new Promise<void>((resolve) => setTimeout(resolve, withinMs).unref());
     const flushed = (async () => {
-      while (this.#queue.length > 0 || this.#flying) {
+      while (this.#queue.length > 0 || this.#flying.size > 0) {
         this.#start();
-        await this.#flying;
+        await Promise.race(this.#flying);
       }
     })();
     await Promise.race([flushed, deadline]);
@@ -127,9 +135,11 @@ export class SampleWriter {
     return this.#rows >= maxRows * share || this.#bytes + bytes > maxBytes * share ? 'full' : undefined;
   }
 
-  /** A lone row is committed at once, a stream of them every `gatherMs`. */
+  /** A lone row is committed at once, a stream of them every `gatherMs`, a flood as fast as it goes. */
   #wake(): void {
-    if (this.#flying || this.#timer) return;
+    if (this.#flying.size >= this.#options.flights) return;
+    if (this.#queue.length >= floodRows) return this.#start();
+    if (this.#timer) return;
     const waitMs = Math.max(0, this.#startedMs + this.#options.gatherMs - performance.now());
     this.#timer = setTimeout(() => this.#start(), waitMs);
   }
@@ -137,13 +147,13 @@ export class SampleWriter {
   #start(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#flying || this.#queue.length === 0) return;
+    if (this.#flying.size >= this.#options.flights || this.#queue.length === 0) return;
     this.#startedMs = performance.now();
-    const batch = this.#take();
-    this.#flying = this.#commit(batch).finally(() => {
-      this.#flying = undefined;
+    const flight = this.#commit(this.#take()).finally(() => {
+      this.#flying.delete(flight);
       if (this.#queue.length > 0 && !this.#closed) this.#wake();
     });
+    this.#flying.add(flight);
   }
 
   #take(): Waiting[] {
@@ -153,7 +163,8 @@ export class SampleWriter {
     n = Math.max(n, 1);
     const batch = n === this.#queue.length ? this.#queue : this.#queue.slice(0, n);
     this.#queue = n === this.#queue.length ? [] : this.#queue.slice(n);
-    return batch;
+    // One order for all batches, so that two with the same rows wait for each other and never both.
+    return batch.sort(byPlace);
   }
 
   /** Never rejects: every row of the batch gets its own answer. */

@@ -1,0 +1,134 @@
+/** Measures samples from arrival to commit: what they cost the hub and PostgreSQL, how long they take, how many there can be. */
+
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { openDatabase } from '../../src/db/database.ts';
+import { show, table } from '../support/statistics.ts';
+import type { Commits, Ready } from './hub.ts';
+import type { LoadResult, Order } from './load.ts';
+import { batch, makeRivalTables, rivals } from './rivals.ts';
+import { metricCount } from './samples.ts';
+
+const hosts = Number(process.argv[2] ?? 1_000);
+const seconds = Number(process.argv[3] ?? 20);
+const warmUpSeconds = 5;
+const ticksPerSecond = 100;
+
+/** CPU seconds used so far by a process, its children, and theirs that ended. */
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')
+    .map(Number);
+  const [user = 0, system = 0, childrenUser = 0, childrenSystem = 0] = fields.slice(11, 15);
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  return (user + system + childrenUser + childrenSystem) / ticksPerSecond + children.reduce((sum, child) => sum + ownSeconds(child), 0);
+}
+
+function ownSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /, '')
+    .split(' ')
+    .map(Number);
+  return ((fields[11] ?? 0) + (fields[12] ?? 0)) / ticksPerSecond;
+}
+
+const answer = async <T>(child: ChildProcess): Promise<T> => ((await once(child, 'message')) as [T])[0];
+const start = (file: string, ...args: string[]): ChildProcess => fork(join(import.meta.dirname, file), args);
+
+async function commits(hub: ChildProcess): Promise<Commits> {
+  hub.send('commits');
+  return answer<Commits>(hub);
+}
+
+async function measure(hub: ChildProcess, ready: Ready, of: Pick<Order, 'ratePerSecond' | 'inFlight'>) {
+  const load = start('load.ts');
+  load.send({ hub: ready, ...of, seconds: warmUpSeconds + seconds + 2 } satisfies Order);
+  await answer(load);
+  await new Promise((resolve) => setTimeout(resolve, warmUpSeconds * 1000));
+  await commits(hub);
+  const began = { hub: ownSeconds(hub.pid!), postgres: cpuSeconds(ready.postmaster), load: ownSeconds(load.pid!), at: performance.now() };
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  const tookS = (performance.now() - began.at) / 1000;
+  const percent = (used: number): number => (used / tookS) * 100;
+  const cpu = {
+    hub: percent(ownSeconds(hub.pid!) - began.hub),
+    postgres: percent(cpuSeconds(ready.postmaster) - began.postgres),
+    load: percent(ownSeconds(load.pid!) - began.load),
+  };
+  const committed = await commits(hub);
+  const result = await answer<LoadResult>(load);
+  return { cpu, committed, result, perSecond: committed.rows / tookS };
+}
+
+const hub = start('hub.ts', String(hosts));
+const ready = await answer<Ready>(hub);
+
+const rows: string[][] = [];
+const runs = [
+  { title: `${hosts} hosts × ${metricCount} metrics × 1 Hz`, ratePerSecond: 1, inFlight: 0 },
+  { title: 'saturated, 4 unanswered each', ratePerSecond: 0, inFlight: 4 },
+];
+for (const { title, ...of } of runs) {
+  const { cpu, committed, result, perSecond } = await measure(hub, ready, of);
+  rows.push([
+    title,
+    show(perSecond),
+    `${show(cpu.hub)} + ${show(cpu.postgres)} = ${show(cpu.hub + cpu.postgres)}`,
+    show(cpu.load),
+    `${show(committed.p50 * 1000)} / ${show(committed.p99 * 1000)} / ${show(committed.max * 1000)}`,
+    show(committed.rows / committed.batches),
+    `${show(result.p50 * 1000)} / ${show(result.p99 * 1000)}`,
+    `${result.acknowledged} of ${result.sent}, ${result.refused} refused`,
+  ]);
+}
+console.log(
+  table(
+    [
+      'scenario',
+      'samples/s',
+      'CPU % of a core, hub + PostgreSQL',
+      'load %',
+      'commit ms p50 / p99 / max',
+      'rows per commit',
+      'reply ms p50 / p99',
+      'answered',
+    ],
+    rows,
+  ),
+);
+
+const database = await openDatabase({ url: ready.databaseUrl, log: pino({ level: 'silent' }) });
+await makeRivalTables(database.sql);
+const cost = new Map(rivals.map(({ name }) => [name, { samples: 0, cpuS: 0, tookMs: [] as number[] }]));
+const rowsPerBatch = 50;
+for (let round = 0; round < 60; round++) {
+  for (const { name, insert } of rivals) {
+    const given = batch(rowsPerBatch);
+    const before = {
+      cpuS: cpuSeconds(ready.postmaster) + process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
+      at: performance.now(),
+    };
+    await insert(database.sql, given);
+    const sums = cost.get(name)!;
+    // The first rounds warm up: plans, code, catalogue.
+    if (round < 10) continue;
+    sums.tookMs.push(performance.now() - before.at);
+    sums.cpuS += cpuSeconds(ready.postmaster) + process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6 - before.cpuS;
+    sums.samples += given.length;
+  }
+}
+const compared = rivals.map(({ name }) => {
+  const { samples, cpuS, tookMs } = cost.get(name)!;
+  return [name, show((cpuS / samples) * 1e6), show(tookMs.toSorted((a, b) => a - b)[tookMs.length >> 1] ?? NaN)];
+});
+console.log(
+  `\nbatches of ${rowsPerBatch} samples, interleaved\n\n${table(['stored as', 'CPU µs per sample, driver + PostgreSQL', 'ms per commit, median'], compared)}`,
+);
+await database.close();
+hub.send('stop');
+await once(hub, 'exit');
