@@ -116,7 +116,17 @@ export async function startConformance(options: ConformanceOptions): Promise<Con
     return { result: { publications, offset: page.top.offset, epoch: page.top.epoch } };
   });
 
-  await app.listen({ port: options.port, host });
+  const close = async (): Promise<void> => {
+    await app.close();
+    await hub.close();
+    await relay.close();
+  };
+  try {
+    await app.listen({ port: options.port, host });
+  } catch (error) {
+    await close();
+    throw error;
+  }
   const { port } = app.server.address() as AddressInfo;
   return {
     url: `http://${host}:${port}`,
@@ -124,10 +134,6 @@ export async function startConformance(options: ConformanceOptions): Promise<Con
     hub,
     gateway,
     streams,
-    close: async () => {
-      await app.close();
-      await hub.close();
-      await relay.close();
-    },
+    close,
   };
 }
