@@ -11,7 +11,7 @@ const hub = await startTestApi(afterAll);
 const browser = await hub.signIn();
 const added = (await browser.post('/hosts', { name: 'described' })).body;
 const { id } = added;
-const message = await browser.post(`/rooms/${id}/messages`, { text: 'hello', key: 'k', until: 9_000_000_000_000 });
+const message = await browser.post(`/rooms/${id}/messages`, { text: 'hello', key: 'k', at: 1_700_000_000_000, until: 1_700_000_000_001 });
 const inventory = {
   os: 'Debian 13',
   kernel: '6.12',
