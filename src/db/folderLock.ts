@@ -1,6 +1,6 @@
 /** Makes sure that one hub at a time uses a data folder. */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { DatabaseFault } from './fault.ts';
@@ -16,9 +16,11 @@ const busy = 5;
  * empty file, the only one that Node offers on every platform. Throws DatabaseFault that names the holder's pid.
  */
 export function lockFolder(folder: string): FolderLock {
-  const file = new DatabaseSync(join(folder, 'hub.lock'), { open: false });
+  const lockFile = join(folder, 'hub.lock');
+  const file = new DatabaseSync(lockFile, { open: false });
   const pidFile = join(folder, 'hub.pid');
   try {
+    makePrivate(lockFile);
     file.open();
     file.exec('pragma busy_timeout = 0');
     file.exec('begin exclusive');
@@ -42,6 +44,17 @@ export function lockFolder(folder: string): FolderLock {
     throw new DatabaseFault(`The data folder ${folder} cannot be written: ${(error as Error).message}.`, { cause: error });
   }
   return { release: () => file.isOpen && file.close() };
+}
+
+/** For this user alone: who can read the file could hold its lock. One that is there is not touched: closing it would drop this process's lock. */
+function makePrivate(lockFile: string): void {
+  if (existsSync(lockFile)) return;
+  try {
+    closeSync(openSync(lockFile, 'wx', 0o600));
+  } catch (error) {
+    // Another start made it in this moment.
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 function readPid(file: string): string {

@@ -1,6 +1,6 @@
 /** Gives one test run its PostgreSQL server with a migrated template database, before any test file starts. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -41,6 +41,8 @@ export default async function setup(): Promise<() => Promise<void>> {
 
   async function startOwn(): Promise<string> {
     const dataDir = mkdtempSync(join(tmpdir(), 'hostroom-test-'));
+    // For root: PostgreSQL's user has to enter.
+    chmodSync(dataDir, 0o755);
     closers.push(() => rmSync(dataDir, { recursive: true, force: true }));
     const embedded = await startEmbedded({
       dataDir: join(dataDir, 'data'),
