@@ -96,7 +96,7 @@ export class Gateway {
         handleProtocols: (offered: Set<string>) => (offered.has(protocolName) ? protocolName : false),
         perMessageDeflate: { serverNoContextTakeover: true, clientNoContextTakeover: true, threshold: 1024, concurrencyLimit: 4 },
       } as NonNullable<Parameters<typeof websocket>[1]>['options'],
-      preClose: (done) => void this.close().then(() => done()),
+      preClose: (done) => void this.close().finally(done),
     });
     fastify.addHook('onRequest', async (request, reply) => {
       if (request.ws && request.routeOptions.url !== webSocketPath) await reply.code(404).send();

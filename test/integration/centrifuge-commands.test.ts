@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { newChannelName } from '../support/channels.ts';
-import { next, rawConnected, record, sdk, serve, token } from '../support/protocol.ts';
+import { next, rawConnected, record, sdk, serve, token, type Loose } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 test('connect gives an id, subscribe a position, and the publisher gets its own publication with its info', async () => {
@@ -151,7 +151,7 @@ test('several commands in one frame are answered in order, as few frames, withou
   const lines = client.frames.slice(before).flatMap((frame) => frame.split('\n'));
   expect(lines.every((line) => line.trim() !== '')).toBe(true);
   const parsed = lines.map((line) => JSON.parse(line));
-  const place = (fits: (line: any) => boolean): number => parsed.findIndex(fits);
+  const place = (fits: (line: Loose) => boolean): number => parsed.findIndex(fits);
   expect(place(({ id }) => id === 2)).toBeLessThan(place(({ push }) => push?.pub));
   expect(client.frames.length - before).toBeLessThanOrEqual(2);
 });

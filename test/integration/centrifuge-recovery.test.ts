@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import type { Centrifuge, Subscription } from 'centrifuge';
 import type { ConformanceServer } from '../../src/conformance/server.ts';
 import { MemoryStreams } from '../../src/streams/memory.ts';
-import { next, rawConnected, record, sdk, serve } from '../support/protocol.ts';
+import { next, rawConnected, record, sdk, serve, type Loose } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 /** Publishes as another source would: into the stream, then into the room. */
@@ -30,7 +30,7 @@ function cut(server: ConformanceServer): void {
   for (const client of server.hub.clients()) client.wire.ws.terminate();
 }
 
-const last = (seen: ReturnType<typeof record>, event: string): any => seen.events.findLast(([name]) => name === event)?.[1];
+const last = (seen: ReturnType<typeof record>, event: string): Loose => seen.events.findLast(([name]) => name === event)?.[1];
 const times = (seen: ReturnType<typeof record>, event: string): number => seen.events.filter(([name]) => name === event).length;
 
 test('after a dropped connection everything missed comes, once and in order', async () => {
@@ -155,8 +155,8 @@ test('what is published while the history is read stands in the reply or behind 
   release.resolve();
   publish(server, 'slow', 7);
   const { subscribe } = await client.reply(5);
-  await until(() => client.lines.some(({ push }) => push?.pub?.data === 7) || subscribe.publications.some(({ data }: any) => data === 7));
-  const inReply = subscribe.publications.map(({ data }: any) => data);
+  await until(() => client.lines.some(({ push }) => push?.pub?.data === 7) || subscribe.publications.some(({ data }: Loose) => data === 7));
+  const inReply = subscribe.publications.map(({ data }: Loose) => data);
   const pushed = client.lines.filter(({ push }) => push?.pub).map(({ push }) => push.pub.data);
   expect(subscribe).toMatchObject({ recovered: true, was_recovering: true, offset: 1 });
   expect([...inReply, ...pushed]).toEqual([2, 3, 4, 5, 6, 7]);

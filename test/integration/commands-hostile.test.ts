@@ -3,7 +3,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import { raw, rawConnected, serve, tcp } from '../support/protocol.ts';
+import { raw, rawConnected, seconds, serve, tcp, token } from '../support/protocol.ts';
+import { seedFor } from '../support/seed.ts';
 import { until } from '../support/until.ts';
 
 const refused: [string, string][] = [
@@ -84,7 +85,6 @@ test('commands before connect close with 3501; those pipelined behind it wait fo
 test('after a refused connect nothing else is accepted, and what was pipelined is not answered', async () => {
   const server = await serve();
   const client = await raw(server.webSocketUrl);
-  const { token, seconds } = await import('../support/protocol.ts');
   client.send({ id: 1, connect: { token: await token({ exp: seconds(-100) }) } }, { id: 2, subscribe: { channel: 'a' } });
   expect((await client.reply(1)).error).toMatchObject({ code: 109 });
   client.send({ id: 3, subscribe: { channel: 'a' } });
@@ -223,8 +223,7 @@ test('any text at all either is a command or closes with 3501', async () => {
       )
       .map((value) => JSON.stringify(value)),
   );
-  const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-  console.log(`text seed ${seed}`);
+  const seed = seedFor('text');
   await fc.assert(
     fc.asyncProperty(line, async (text) => {
       const client = await rawConnected(server);

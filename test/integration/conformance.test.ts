@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { resolve } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { apiKey } from '../../src/conformance/server.ts';
-import { record, sdk, serve } from '../support/protocol.ts';
+import { record, sdk, serve, type Loose } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 const root = resolve(import.meta.dirname, '../..');
@@ -16,7 +16,7 @@ async function api(
   path: string,
   body: unknown,
   headers: Record<string, string> = { 'x-api-key': apiKey },
-): Promise<{ status: number; body: any }> {
+): Promise<{ status: number; body: Loose }> {
   const response = await fetch(`${url}/api/${path}`, {
     method: 'POST',
     headers,

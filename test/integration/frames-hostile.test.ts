@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
 import { expect, test } from 'vitest';
 import { clientFrame, raw, rawConnected, serve, tcp } from '../support/protocol.ts';
+import { seedFor } from '../support/seed.ts';
 import { until } from '../support/until.ts';
 
 const text = 0x81;
@@ -148,8 +149,7 @@ test('a compressed bomb stops at the cap without filling memory', async () => {
 test('random garbage of every size ends in a proper close, and another client keeps talking', async () => {
   const server = await serve();
   const good = await rawConnected(server, 'calm');
-  const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000);
-  console.log(`garbage seed ${seed}`);
+  const seed = seedFor('garbage');
   let state = seed;
   const random = (below: number): number => (state = (state * 1_103_515_245 + 12_345) % 2_147_483_648) % below;
   const codes = new Set<number>();

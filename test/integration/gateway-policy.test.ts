@@ -94,7 +94,6 @@ test('agents have their own frame cap and are not counted by address', async () 
 });
 
 test('a member that does not subscribe is in presence, joins and leaves, and receives nothing', async () => {
-  let server: ConformanceServer;
   const seen: string[] = [];
   const attaching = policy({
     connected: (client: Client) => {
@@ -103,7 +102,7 @@ test('a member that does not subscribe is in presence, joins and leaves, and rec
     },
     disconnected: (client: Client) => void seen.push(`disconnected ${client.identity.user}, ${server.hub.members('host:1').length} left`),
   });
-  server = await serve({ gateway: { policy: attaching } });
+  const server: ConformanceServer = await serve({ gateway: { policy: attaching } });
   const viewer = await connected(server, 'ann');
   viewer.send({ id: 2, subscribe: { channel: 'host:1' } });
   await viewer.reply(2);

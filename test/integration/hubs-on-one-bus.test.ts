@@ -3,7 +3,7 @@
 import { expect, test } from 'vitest';
 import { startConformance, type ConformanceServer } from '../../src/conformance/server.ts';
 import { MemoryBus, MemoryRelay } from '../../src/relay/memory.ts';
-import { rawConnected, serve } from '../support/protocol.ts';
+import { rawConnected, serve, type Loose } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 /** Replicas that share their streams, as they share a database. */
@@ -23,7 +23,7 @@ test('publications of all replicas reach all members, in one order, once', async
     if (n % 10 === 0) await new Promise((resolve) => setImmediate(resolve));
   }
   const wanted = Array.from({ length: 200 }, (_, at) => at);
-  const got = (lines: any[]): number[] => lines.filter(({ push }) => push?.pub).map(({ push }) => push.pub.data);
+  const got = (lines: Loose[]): number[] => lines.filter(({ push }) => push?.pub).map(({ push }) => push.pub.data);
   for (const { lines } of readers) {
     await until(() => got(lines).length >= 200);
     expect(got(lines)).toEqual(wanted);

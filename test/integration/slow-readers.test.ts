@@ -5,7 +5,7 @@ import { expect, test } from 'vitest';
 import type { ConformanceServer } from '../../src/conformance/server.ts';
 import { slowBytes, maxQueuedBytes, type Client } from '../../src/hub/client.ts';
 import { noMetrics, type HubMetrics } from '../../src/hub/metrics.ts';
-import { next, rawConnected, record, sdk, serve, type Raw } from '../support/protocol.ts';
+import { next, rawConnected, record, sdk, serve, type Raw, type Loose } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 const chunk = JSON.stringify('x'.repeat(32 * 1024));
@@ -78,7 +78,9 @@ test('a slow reader of a skippable room misses publications, and at drain is tol
   const { subscribe } = await slow.reply(9);
   const total = published + 20;
   if (subscribe.recovered)
-    expect(subscribe.publications.map(({ offset }: any) => offset)).toEqual(Array.from({ length: total - last }, (_, at) => last + 1 + at));
+    expect(subscribe.publications.map(({ offset }: Loose) => offset)).toEqual(
+      Array.from({ length: total - last }, (_, at) => last + 1 + at),
+    );
   else expect(subscribe.offset).toBe(total);
   expect(seen.events.filter(([name]) => name === 'subscribed')).toHaveLength(1);
   expect(counts.slowClosed).toBe(0);

@@ -9,6 +9,10 @@ import { WebSocket, type ClientOptions } from 'ws';
 import { startConformance, tokenSecret, type ConformanceOptions, type ConformanceServer } from '../../src/conformance/server.ts';
 import { until } from './until.ts';
 
+/** A line of JSON or an event of the SDK, whose fields the tests pick apart. */
+// oxlint-disable-next-line typescript/no-explicit-any -- describing every shape here would repeat what is under test
+export type Loose = any;
+
 export async function serve(options: Partial<ConformanceOptions> = {}): Promise<ConformanceServer> {
   const server = await startConformance({ port: 0, ...options });
   onTestFinished(() => server.close());
@@ -28,15 +32,15 @@ export function sdk(server: ConformanceServer, options: Partial<Options> = {}, q
 }
 
 /** Everything a subscription tells, in order, as `[event, …]`. */
-export function record(subscription: Subscription): { events: [string, any][]; data: () => unknown[] } {
-  const events: [string, any][] = [];
+export function record(subscription: Subscription): { events: [string, Loose][]; data: () => unknown[] } {
+  const events: [string, Loose][] = [];
   for (const name of ['subscribing', 'subscribed', 'unsubscribed', 'publication', 'join', 'leave', 'error'] as const)
     subscription.on(name, (context: unknown) => events.push([name, context]));
   return { events, data: () => events.filter(([name]) => name === 'publication').map(([, context]) => context.data) };
 }
 
 /** The next event of that name. */
-export function next<T = any>(emitter: { once(name: any, then: (context: any) => void): unknown }, name: string): Promise<T> {
+export function next<T = Loose>(emitter: { once(name: Loose, then: (context: Loose) => void): unknown }, name: string): Promise<T> {
   return new Promise((resolve) => emitter.once(name, resolve));
 }
 
@@ -50,20 +54,20 @@ export const seconds = (fromNow: number): number => Math.floor(Date.now() / 1000
 export interface Raw {
   ws: WebSocket;
   /** Every line received, parsed. */
-  lines: any[];
+  lines: Loose[];
   /** Every frame received, as text. */
   frames: string[];
   send(...commands: unknown[]): void;
   /** Resolves with the first line, received or to come, that fits. */
-  line(fits: (line: any) => boolean): Promise<any>;
-  reply(id: number): Promise<any>;
+  line(fits: (line: Loose) => boolean): Promise<Loose>;
+  reply(id: number): Promise<Loose>;
   closed: Promise<{ code: number; reason: string }>;
 }
 
 /** A WebSocket without SDK; answers no pings of the protocol by itself. */
 export async function raw(url: string, options: ClientOptions = {}, protocols: string[] = []): Promise<Raw> {
   const ws = new WebSocket(url, protocols, options);
-  const lines: any[] = [];
+  const lines: Loose[] = [];
   const frames: string[] = [];
   ws.on('message', (data: Buffer) => {
     frames.push(data.toString());
