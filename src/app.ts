@@ -151,10 +151,9 @@ async function build(
   fleet.start();
   closers.add('fleet', () => fleet.close());
   const gaps = new Gaps({
-    closed: ({ host, fromMs, toMs, samples: count }) => {
-      const draft: EventDraft = { room: host, what: 'gap_filled', at: fromMs, until: toMs, details: { samples: count } };
-      event(draft).catch((error: unknown) => background(error, 'telling of a filled gap'));
-    },
+    closed: ({ host, fromMs, toMs, samples: count }) =>
+      event({ room: host, what: 'gap_filled', at: fromMs, until: toMs, details: { samples: count } }),
+    failed: (error) => background(error, 'telling of a filled gap'),
   });
   closers.add('gaps', () => gaps.close());
   const presence = new AgentPresence({

@@ -74,7 +74,6 @@ function nameOf(data: unknown): Pick<Refused, 'at' | 'kind'> {
 }
 
 interface Gap {
-  session: AgentSession;
   fromMs: number;
   toMs: number;
   samples: number;
@@ -83,8 +82,9 @@ interface Gap {
 }
 
 export interface GapOptions {
-  /** Posts the event of one closed gap; never rejects. */
-  closed(gap: { host: string; fromMs: number; toMs: number; samples: number }): void;
+  /** Posts the event of one closed gap. */
+  closed(gap: { host: string; fromMs: number; toMs: number; samples: number }): Promise<unknown>;
+  failed(error: unknown): void;
   /** A gap counts as closed when nothing more came for so long, or at last after `maxOpenMs`. */
   quietMs?: number;
   maxOpenMs?: number;
@@ -104,8 +104,8 @@ export class Gaps {
     const { quietMs, maxOpenMs } = this.#options;
     const gap = this.#gaps.get(session.host);
     if (!gap) {
-      const timer = setTimeout(() => this.#close(session.host), quietMs);
-      this.#gaps.set(session.host, { session, fromMs: atMs, toMs: atMs, samples: 1, openedMs: performance.now(), timer });
+      const timer = setTimeout(() => void this.#close(session.host), quietMs);
+      this.#gaps.set(session.host, { fromMs: atMs, toMs: atMs, samples: 1, openedMs: performance.now(), timer });
       return;
     }
     gap.fromMs = Math.min(gap.fromMs, atMs);
@@ -114,16 +114,17 @@ export class Gaps {
     if (performance.now() - gap.openedMs < maxOpenMs) gap.timer.refresh();
   }
 
-  /** Closes all gaps now. */
-  close(): void {
-    for (const host of [...this.#gaps.keys()]) this.#close(host);
+  /** Closes all gaps now; resolves when they are told of. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#gaps.keys()].map((host) => this.#close(host)));
   }
 
-  #close(host: string): void {
+  async #close(host: string): Promise<void> {
     const gap = this.#gaps.get(host);
     if (!gap) return;
     clearTimeout(gap.timer);
     this.#gaps.delete(host);
-    this.#options.closed({ host, fromMs: gap.fromMs, toMs: gap.toMs, samples: gap.samples });
+    const { fromMs, toMs, samples } = gap;
+    await this.#options.closed({ host, fromMs, toMs, samples }).catch((error: unknown) => this.#options.failed(error));
   }
 }

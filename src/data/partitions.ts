@@ -1,12 +1,15 @@
-/** Keeps partitions of `sample_hot` ahead of time, dropping those behind the retention. */
+/** Keeps the tables that only grow within their retention. */
 
 import type { Sql } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
+import { trimPublications } from './publications.ts';
 
 /** An hour: a day of raw samples is 25 partitions, few enough for the planner, small enough to drop in a blink. */
 export const partitionMs = 3_600_000;
 /** Made ahead, so that a database without a hub for a while, or a slow lock, never leaves a sample without its partition. */
 const aheadMs = 3 * partitionMs;
+/** Publications of conversations live on as messages; as positions a day of them is plenty. */
+const publicationsMs = 24 * partitionMs;
 
 /** Makes the partition of the hour that starts at `startMs`; nothing happens where it is there already. */
 export async function makePartition(sql: Sql, startMs: number): Promise<void> {
@@ -60,5 +63,6 @@ export class PartitionKeeper {
       await makePartition(sql, startMs);
     }
     await dropPartitions(sql, nowMs - retentionRawMs);
+    await trimPublications(sql, nowMs - publicationsMs);
   }
 }

@@ -82,7 +82,8 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
   const gaps = new Gaps({
     quietMs: options.gapQuietMs,
     closed: ({ host, fromMs, toMs, samples: count }) =>
-      void postEvent(conversation, { room: host, what: 'gap_filled', at: fromMs, until: toMs, details: { samples: count } }).catch(failed),
+      postEvent(conversation, { room: host, what: 'gap_filled', at: fromMs, until: toMs, details: { samples: count } }),
+    failed,
   });
 
   const committing = options.committing?.(writer) ?? writer;
@@ -122,7 +123,7 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
 
   whenDone(async () => {
     await app.close();
-    gaps.close();
+    await gaps.close();
     fleet.close();
     await presence.close();
     await writer.close(1_000);
