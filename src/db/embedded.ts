@@ -1,7 +1,6 @@
 /** Runs the PostgreSQL that comes with hostroom, in the data folder, for hubs without a DATABASE_URL. */
 
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BaseLogger } from 'pino';
@@ -10,6 +9,7 @@ import { findBinaries, prepareBinaries } from './embeddedBinaries.ts';
 import { databaseName, prepareCluster } from './embeddedCluster.ts';
 import { choosePlace, makeDataFolder, makeAccountFolder, writeRecord } from './embeddedPlace.ts';
 import { type Server, superviseServer, untilReady } from './embeddedServer.ts';
+import { freePort } from '../lib/freePort.ts';
 import { DatabaseFault } from './fault.ts';
 import { lockFolder } from './folderLock.ts';
 import { findPostmaster } from './postmaster.ts';
@@ -88,7 +88,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const runningPid = await untilReady(place.cluster, log);
     const running = runningPid === undefined ? undefined : findPostmaster(place.cluster);
     const socketFolder = running?.socketFolder || chooseSocketFolder(place.home);
-    const port = process.platform === 'win32' ? (running?.port ?? (await freePort())) : socketPort;
+    const port = process.platform === 'win32' ? (running?.port ?? (await freePort('127.0.0.1'))) : socketPort;
     const listen: Record<string, string> =
       process.platform === 'win32'
         ? { listen_addresses: '127.0.0.1', port: String(port) }
@@ -152,15 +152,4 @@ function chooseSocketFolder(home: string): string {
   if (fits(beside)) return beside;
   const temporary = join(tmpdir(), 'hostroom-');
   return mkdtempSync(fits(`${temporary}123456`) ? temporary : '/tmp/hostroom-');
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once('error', reject);
-    probe.listen(0, '127.0.0.1', () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === 'object' && address ? address.port : 0));
-    });
-  });
 }

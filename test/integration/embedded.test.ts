@@ -69,7 +69,7 @@ function startHub(dataDir: string, options: { uid?: number; gid?: number } = {})
   let text = '';
   const told = new Promise<never>((done, fail) => {
     child.once('error', fail);
-    child.stdout!.setEncoding('utf8').on('data', (part: string) => {
+    child.stdout.setEncoding('utf8').on('data', (part: string) => {
       text += part;
       if (text.includes('\n')) done(JSON.parse(text.slice(0, text.indexOf('\n'))) as never);
     });
