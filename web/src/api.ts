@@ -69,7 +69,7 @@ export async function accessToken(): Promise<string> {
 async function request(
   method: Method,
   path: string,
-  init: { body?: unknown; token?: string; headers?: HeadersInit; signal?: AbortSignal },
+  init: { body?: unknown; token?: string; headers?: Record<string, string>; signal?: AbortSignal },
 ) {
   const headers = new Headers(init.headers);
   if (init.body !== undefined) headers.set('content-type', 'application/json');
@@ -110,14 +110,18 @@ export async function plain<T>(method: Method, path: string, body?: unknown): Pr
 }
 
 /** A call as the person signed in; an expired token is renewed once. */
-async function authorised(method: Method, path: string, init: { body?: unknown; headers?: HeadersInit; signal?: AbortSignal } = {}) {
+async function authorised(
+  method: Method,
+  path: string,
+  init: { body?: unknown; headers?: Record<string, string>; signal?: AbortSignal } = {},
+) {
   const response = await request(method, path, { ...init, token: await accessToken() });
   if (response.status !== 401) return response;
   forget();
   return request(method, path, { ...init, token: await accessToken() });
 }
 
-export async function call<T>(method: Method, path: string, body?: unknown, headers?: HeadersInit): Promise<T> {
+export async function call<T>(method: Method, path: string, body?: unknown, headers?: Record<string, string>): Promise<T> {
   return read<T>(await authorised(method, path, { body, headers }));
 }
 

@@ -50,7 +50,7 @@ const wantedPage = (): string | null =>
 function SignedIn({ groups }: { groups: string[] }) {
   const [shared, setShared] = useState<Shared | null>(null);
   useEffect(() => {
-    const live = new Live();
+    const live = new Live(`${location.origin.replace(/^http/u, 'ws')}/connection/websocket`);
     const hosts = new HostList(live);
     for (const id of groups) hosts.followGroup(id);
     live.connect();

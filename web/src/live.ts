@@ -44,7 +44,8 @@ export class Live {
   #timer: ReturnType<typeof setInterval> | undefined;
   #hasConnected = false;
 
-  constructor(url = `${location.origin.replace(/^http/u, 'ws')}/connection/websocket`) {
+  /** @param url of the hub's socket */
+  constructor(url: string) {
     this.#client = new Centrifuge(url, { getToken: () => this.#token(), minReconnectDelay: 300, maxReconnectDelay: 5_000, name: 'web' });
     this.#client.on('connected', () => {
       this.#hasConnected = true;

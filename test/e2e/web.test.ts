@@ -1,0 +1,249 @@
+/** The web UI in a real browser, against a real hub with this machine's agent. */
+
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { startLocalAgent } from '../../src/local/localAgent.ts';
+import { root, startTestApp, type TestApp } from '../support/app.ts';
+import { needs } from '../support/needs.ts';
+import { launchBrowser, openPage, phone } from '../support/page.ts';
+import { until } from '../support/until.ts';
+
+const xss = [
+  '<img src=x onerror=alert(1)>',
+  '<script>alert(1)</script>',
+  '"><svg onload=alert(1)>',
+  '[x](javascript:alert(1)) ![y](javascript:alert(2))',
+  '<iframe srcdoc="<script>alert(1)</script>"></iframe>',
+  '[a](data:text/html;base64,PHNjcmlwdD5hbGVydCgxKTwvc2NyaXB0Pg==)',
+  '{{constructor.constructor("alert(1)")()}} ${alert(1)}',
+  '<math><mtext></mtext><a xlink:href="javascript:alert(1)">m</a></math>',
+];
+
+needs('chromium', 'linux').describe('the web UI', () => {
+  let hub: TestApp;
+  let browser: Browser;
+  let hostId: string;
+
+  beforeAll(async () => {
+    hub = await startTestApp(afterAll);
+    browser = await launchBrowser(afterAll);
+    await hub.startAgent();
+    const { call } = await hub.signIn();
+    hostId = await until(async () => {
+      const { items } = (await (await call('GET', '/hosts')).json()) as { items: { id: string; status: string }[] };
+      return items.find((host) => host.status === 'online')?.id;
+    }, 'the agent of this machine is online');
+  }, 120_000);
+
+  /** Through the one-time link, as after the first start. */
+  async function enter(page: Page, path = '/'): Promise<void> {
+    await page.goto(`${hub.url}/sign-in#${(await hub.app.newSignInLink()).split('#')[1]}`);
+    const later = page.getByRole('button', { name: 'Later' });
+    const fleet = page.getByRole('heading', { name: 'Fleet' });
+    await later.or(fleet).waitFor();
+    if (await later.isVisible()) await later.click();
+    await fleet.waitFor();
+    if (path !== '/') await page.goto(hub.url + path);
+  }
+
+  const room = (): string => `/hosts/${hostId}`;
+
+  needs().test('signs in by the link, which leaves no trace in the address; a password can be set and used', async () => {
+    const { page, complaints } = await openPage(browser);
+    await page.goto(`${hub.url}/sign-in#${(await hub.app.newSignInLink()).split('#')[1]}`);
+    await page.getByRole('heading', { name: 'Set a password' }).waitFor();
+    expect(page.url()).not.toContain('#');
+    await page.getByLabel('New password').fill('a long enough password');
+    await page.getByRole('button', { name: 'Set password' }).click();
+    await page.getByRole('heading', { name: 'Fleet' }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Fleet' }).waitFor();
+    expect(complaints).toEqual([]);
+
+    await page.getByRole('link', { name: 'Account and settings' }).click();
+    const email = await page.locator('.panel p').first().innerText();
+    await page.getByRole('button', { name: 'Sign out' }).first().click();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await page.getByLabel('E-mail').fill(email);
+    await page.getByLabel('Password').fill('wrong password');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('alert').waitFor();
+    await page.getByLabel('Password').fill('a long enough password');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.locator('.rail').waitFor();
+  });
+
+  needs().test('charts fill from the history, then move; nothing breaks the content security policy', async () => {
+    const { page, complaints } = await openPage(browser);
+    await enter(page, `${room()}?window=60s`);
+    await page.locator('.strip').first().waitFor();
+    expect(await page.locator('.strip').count()).toBeGreaterThanOrEqual(6);
+    const value = (): Promise<string> => page.getByLabel('CPU', { exact: true }).locator('[data-headline]').innerText();
+    await until(async () => /%/.test(await value()), 'the gutter has a figure');
+    const ink = (): Promise<number> =>
+      page
+        .locator('.strip canvas')
+        .first()
+        .evaluate((canvas: HTMLCanvasElement) => {
+          const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
+          let sum = 0;
+          for (let index = 0; index < data.length; index += 4) sum += data[index]! * (index % 251);
+          return sum;
+        });
+    const place = (): Promise<string> =>
+      page
+        .locator('.plot')
+        .first()
+        .evaluate((plot: HTMLElement) => plot.style.transform);
+    const [firstInk, firstPlace] = [await ink(), await place()];
+    await until(async () => (await ink()) !== firstInk, 'the canvas was drawn anew');
+    await until(async () => (await place()) !== firstPlace, 'the strip moved');
+    await page.locator('[data-sample-age="ok"]').waitFor();
+
+    await page.keyboard.press('Space');
+    await page.getByRole('button', { name: 'Paused' }).waitFor();
+    await page.keyboard.press('l');
+    await page.getByRole('button', { name: 'Live' }).waitFor();
+    for (const name of ['5 min', '1 h']) await page.getByRole('button', { name, exact: true }).click();
+    expect(page.url()).toContain('window=1h');
+    expect(complaints).toEqual([]);
+  });
+
+  needs().test('one crosshair: figures in the gutter, the flag and the timeline tell the same time', async () => {
+    const { page } = await openPage(browser);
+    await enter(page, `${room()}?window=60s`);
+    await page.locator('.strip').first().waitFor();
+    const box = (await page.locator('.axis-box').boundingBox())!;
+    await page.mouse.move(box.x + box.width * 0.9, 300);
+    await page.locator('.flag').waitFor({ state: 'visible' });
+    await until(async () => (await page.locator('.axis-note').innerText()).startsWith('values at'), 'the gutter says values at');
+    await page.locator('.now-line').waitFor();
+    await page.mouse.click(box.x + box.width * 0.9, 300);
+    await page.locator('.time-pill.set').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('.time-pill.set').waitFor({ state: 'detached' });
+  });
+
+  needs().test('a message appears in another window; hostile text stays text', async () => {
+    const first = await openPage(browser);
+    const second = await openPage(browser);
+    await enter(first.page, room());
+    await enter(second.page, room());
+    await second.page.getByRole('textbox', { name: /^Message to/ }).waitFor();
+    const input = first.page.getByRole('textbox', { name: /^Message to/ });
+    await input.fill('**deploy** v42 at `eth0`');
+    await input.press('Enter');
+    await second.page.locator('.item', { hasText: 'deploy v42 at eth0' }).locator('strong').waitFor();
+    for (const text of xss) {
+      await input.fill(text);
+      await input.press('Enter');
+    }
+    await until(async () => (await second.page.locator('.item:not(.unsent) .message').count()) >= xss.length + 1, 'all messages arrived');
+    const feed = second.page.locator('.feed');
+    expect(await feed.innerText()).toContain('<img src=x onerror=alert(1)>');
+    expect(await feed.locator('img, script, iframe, math, svg[onload]').count()).toBe(0);
+    const links = await feed.locator('a').evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href));
+    expect(links.filter((href) => !/^https?:/.test(href))).toEqual([]);
+    expect([...first.complaints, ...second.complaints]).toEqual([]);
+  });
+
+  needs().test('without a line a message waits greyed and goes out once when the line is back', async () => {
+    const { page, context } = await openPage(browser);
+    await enter(page, room());
+    const input = page.getByRole('textbox', { name: /^Message to/ });
+    await input.waitFor();
+    await context.setOffline(true);
+    await input.fill('written in a tunnel');
+    await input.press('Enter');
+    await page.locator('.item.unsent', { hasText: 'written in a tunnel' }).waitFor();
+    await context.setOffline(false);
+    await page.locator('.item:not(.unsent)', { hasText: 'written in a tunnel' }).waitFor();
+    await page.locator('.item.unsent').waitFor({ state: 'detached' });
+    expect(await page.locator('.item', { hasText: 'written in a tunnel' }).count()).toBe(1);
+  });
+
+  needs().test('"waiting for the first sample" turns into charts by itself; rename, then delete the host', async () => {
+    const { page, complaints } = await openPage(browser);
+    await enter(page, '/hosts/new');
+    await page.getByLabel('Name').fill('<b>second</b>');
+    await page.getByRole('button', { name: 'Make the command' }).click();
+    const command = await page.locator('[data-command]').innerText();
+    await page.getByText('Waiting for the first sample').waitFor();
+    const enrolmentToken = /ENROLMENT_TOKEN=['"]?([\w-]+)/.exec(command)?.[1];
+    expect(enrolmentToken, command).toBeTruthy();
+    const agent = startLocalAgent({
+      root,
+      stateDir: join(hub.config.dataDir, 'agent-2'),
+      hubUrl: hub.url,
+      enrolmentToken,
+      onExit: () => undefined,
+    });
+    try {
+      await page.locator('.strip').first().waitFor({ timeout: 30_000 });
+      await page.getByRole('heading', { name: '<b>second</b>' }).waitFor();
+      await page.getByRole('button', { name: 'More about this host' }).click();
+      await page.getByRole('menuitem', { name: 'Rename…' }).click();
+      await page.getByRole('dialog').getByLabel('Name').fill('second');
+      await page.getByRole('dialog').getByRole('button', { name: 'Rename' }).click();
+      await page.getByRole('heading', { name: 'second', exact: true }).waitFor();
+      await page.getByRole('button', { name: 'More about this host' }).click();
+      await page.getByRole('menuitem', { name: 'Delete…' }).click();
+      await page.getByRole('dialog').getByLabel('Type second to confirm').fill('second');
+      await page.getByRole('dialog').getByRole('button', { name: 'Delete host' }).click();
+      await page.getByRole('heading', { name: 'Fleet' }).waitFor();
+      expect(await page.locator('.fleet-row').count()).toBe(1);
+      expect(complaints).toEqual([]);
+    } finally {
+      await agent.close();
+    }
+  });
+
+  needs().test('everything that can be used has a name; a phone needs no sideways scrolling and finds 44 px', async () => {
+    const { page } = await openPage(browser, { viewport: phone, hasTouch: true, isMobile: true });
+    await enter(page);
+    for (const path of ['/', room(), '/hosts/new', '/account', '/nowhere']) {
+      await page.goto(hub.url + path);
+      await page.locator('.rail').waitFor({ state: 'attached' });
+      await page.locator('h1').first().waitFor();
+      for (const width of [390, 360]) {
+        await page.setViewportSize({ width, height: phone.height });
+        expect(await page.evaluate(() => document.documentElement.scrollWidth), `${path} at ${width}`).toBeLessThanOrEqual(width);
+      }
+      const nameless = await page.locator('button, a, input, textarea, select').evaluateAll((all) =>
+        all
+          .filter((one) => one.checkVisibility({ visibilityProperty: true }))
+          .filter((one) => {
+            const labels = (one as HTMLInputElement).labels;
+            return !(
+              one.getAttribute('aria-label') ||
+              one.textContent?.trim() ||
+              (labels && labels.length > 0) ||
+              one.getAttribute('title')
+            );
+          })
+          .map((one) => one.outerHTML.slice(0, 120)),
+      );
+      expect(nameless, path).toEqual([]);
+    }
+    await page.goto(hub.url + room());
+    await page.locator('.strip').first().waitFor();
+    expect(await page.locator('.strip').count()).toBe(4);
+    const small = await page.locator('.phone-room button, .phone-room a').evaluateAll((all) =>
+      all
+        .filter((one) => one.checkVisibility() && !(one as HTMLButtonElement).disabled)
+        .filter((one) => {
+          const { width, height } = one.getBoundingClientRect();
+          const after = getComputedStyle(one, '::after');
+          const grown = after.content === 'none' ? 0 : -2 * Number.parseFloat(after.top || '0');
+          return height + grown < 44 || width < 24;
+        })
+        .map((one) => one.outerHTML.slice(0, 120)),
+    );
+    expect(small).toEqual([]);
+    await page.getByRole('tab', { name: 'Timeline' }).click();
+    await page.getByRole('log').waitFor();
+    await page.getByRole('tab', { name: 'Info' }).click();
+    await page.getByLabel('Processes').waitFor();
+  });
+});

@@ -1,0 +1,52 @@
+/** Opens the web UI in a real browser and notes everything the browser complains about. */
+
+import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { buildWeb, webIsStale } from '../../src/local/webBuild.ts';
+import { root } from './app.ts';
+import { findTool } from './tools.ts';
+
+export interface TestPage {
+  page: Page;
+  context: BrowserContext;
+  /** Errors of scripts, console errors, violations of the content security policy. */
+  complaints: string[];
+}
+
+export const desktop = { width: 1440, height: 900 };
+export const phone = { width: 390, height: 844 };
+
+/** Chromium without anything that talks to the outside; closes itself. Builds the web UI if it is stale. */
+export async function launchBrowser(whenDone: (close: () => Promise<void>) => void): Promise<Browser> {
+  if (await webIsStale(root)) await buildWeb(root);
+  const browser = await chromium.launch({
+    executablePath: findTool('chromium'),
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+  whenDone(() => browser.close());
+  return browser;
+}
+
+/** A person's own browser window. */
+export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<TestPage> {
+  const context = await browser.newContext({ viewport: desktop, ...options });
+  const page = await context.newPage();
+  const complaints: string[] = [];
+  page.on('pageerror', (error) => complaints.push(error.stack ?? error.message));
+  page.on('console', (message) => {
+    if (message.type() === 'error') complaints.push(message.text());
+  });
+  page.on('dialog', (dialog) => {
+    complaints.push(`a script opened a dialog: ${dialog.message()}`);
+    void dialog.dismiss();
+  });
+  return { page, context, complaints };
+}

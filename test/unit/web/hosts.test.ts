@@ -1,0 +1,27 @@
+import { expect, test } from 'vitest';
+import { Trail } from '../../../web/src/state/hosts.ts';
+import { statusOf } from '../../../web/src/state/status.ts';
+
+test('a host is OK, stale, offline or unknown by its newest sample', () => {
+  expect(statusOf('online', 10_000, 10_200, 'room')).toBe('ok');
+  expect(statusOf('online', 10_000, 13_500, 'room')).toBe('stale');
+  expect(statusOf('online', 10_000, 13_500, 'fleet')).toBe('ok');
+  expect(statusOf('online', 10_000, 25_000, 'room')).toBe('offline');
+  expect(statusOf('offline', 10_000, 10_500, 'room')).toBe('ok');
+  expect(statusOf('never', null, 10_000, 'room')).toBe('unknown');
+  expect(statusOf('online', null, 10_000, 'room')).toBe('offline');
+});
+
+test('a trail moves by the second and shows what was missed', () => {
+  const trail = new Trail();
+  trail.add(1_000_000, 0.1);
+  trail.add(1_001_000, 0.2);
+  trail.add(1_001_400, 0.3);
+  expect([...trail.values.slice(-2)]).toEqual([expect.closeTo(0.1), expect.closeTo(0.3)]);
+  trail.add(1_010_000, 0.4);
+  expect([...trail.values.slice(-10)]).toEqual([expect.closeTo(0.3), ...Array.from({ length: 8 }, () => NaN), expect.closeTo(0.4)]);
+  trail.add(1_005_000, 0.9);
+  expect(trail.values.at(-1)).toBeCloseTo(0.4);
+  trail.add(2_000_000, null);
+  expect(trail.values.every(Number.isNaN)).toBe(true);
+});
