@@ -26,7 +26,7 @@ export interface DatabaseOptions {
   statementTimeoutMs?: number;
   /** How long a server that does not answer yet is waited for at the start; default 10,000. */
   waitMs?: number;
-  /** False behind a PgBouncer that cannot keep prepared statements. */
+  /** False behind a PgBouncer: neither prepared statements nor time-outs of its own; the role has to bring the latter. */
   prepare?: boolean;
 }
 
@@ -98,8 +98,8 @@ function makePool(address: DatabaseAddress, options: DatabaseOptions): Pool {
     backoff: (retries: number) => Math.min(0.05 * 2 ** Math.min(retries, 10), 1) * (0.5 + Math.random() / 2),
     connection: {
       application_name: options.applicationName ?? 'hostroom',
-      statement_timeout: statementTimeoutMs,
-      idle_in_transaction_session_timeout: 30_000,
+      // A transaction pooler refuses these at the start of a connection; there they belong to the role.
+      ...(options.prepare === false ? {} : { statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: 30_000 }),
       TimeZone: 'UTC',
     },
     types: { bigint: { to: 20, from: [20], serialize: (value: number) => String(value), parse: toSafeInteger } },
