@@ -4,7 +4,7 @@ import websocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Hub } from '../hub/hub.ts';
-import { releaseUpgrade } from '../hub/wire.ts';
+import { checkInternals, releaseUpgrade } from '../hub/wire.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { closes } from '../protocol/codes.ts';
 import { defaultMaxDepth } from '../protocol/frames.ts';
@@ -98,6 +98,7 @@ export class Gateway {
       } as NonNullable<Parameters<typeof websocket>[1]>['options'],
       preClose: (done) => void this.close().finally(done),
     });
+    checkInternals(fastify.websocketServer);
     fastify.addHook('onRequest', async (request, reply) => {
       if (request.ws && request.routeOptions.url !== webSocketPath) await reply.code(404).send();
     });

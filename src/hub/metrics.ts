@@ -1,8 +1,8 @@
 /** What the hub counts; the numbers are kept by whoever hands these functions in. */
 
 export interface HubMetrics {
-  /** Texts written, each client counting: pushes of rooms, replies with pushes to one client, pings. */
-  sent(kind: 'push' | 'reply' | 'ping', count: number): void;
+  /** Texts written, each client counting: pushes of rooms, replies with pushes to one client. */
+  sent(kind: 'push' | 'reply', count: number): void;
   /** Publications that did not go out. */
   dropped(what: 'duplicate' | 'slow_client' | 'hole' | 'epoch', count: number): void;
   slowClosed(): void;

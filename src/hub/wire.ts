@@ -2,11 +2,12 @@
 
 import type { Socket } from 'node:net';
 import type { ServerResponse } from 'node:http';
-import type { WebSocket } from 'ws';
+import { Duplex } from 'node:stream';
+import type { WebSocket, WebSocketServer } from 'ws';
 import type { EndCode } from '../protocol/codes.ts';
 import type { Frames } from './frame.ts';
 
-/** What is used of `ws` beyond its documented interface; `checkInternals` proves at the first connection that it is there. */
+/** What is used of `ws` beyond its documented interface; `checkInternals` proves that it is there. */
 interface Internals {
   _socket: Socket & { _httpMessage?: ServerResponse | null };
   _receiver: { _state: number; _fragmented: number; _bufferedBytes: number };
@@ -69,15 +70,27 @@ export class Wire {
   }
 }
 
-/**
- * Lets go of the upgrade's request and reply, which listeners on the socket would keep in memory as long as the connection lives,
- * then checks that the internals used here exist. Throws with what to do if an update of `ws` moved them.
- */
+/** Lets go of the upgrade's request and reply, which listeners on the socket would keep in memory as long as the connection lives. */
 export function releaseUpgrade(ws: WebSocket): void {
-  const { _socket: socket, _receiver: receiver } = ws as unknown as Partial<Internals>;
-  const known =
-    socket && receiver && [receiver._state, receiver._fragmented, receiver._bufferedBytes].every((part) => typeof part === 'number');
-  if (!known) throw new Error('this version of ws hides what src/hub/wire.ts needs; pin ws 8.23 or adapt that file');
+  const { _socket: socket } = ws as unknown as Internals;
   ws.removeAllListeners('error');
   socket._httpMessage?.detachSocket(socket);
 }
+
+/** Proves at start that the internals used here exist; throws with what to do if an update of `ws` moved them. */
+export function checkInternals(server: WebSocketServer): void {
+  const { WebSocket: Class } = server.options as { WebSocket?: new (address: null, protocols: undefined, options: object) => Probe };
+  if (!Class) throw new Error(moved);
+  const probe = new Class(null, undefined, server.options);
+  const duplex = new Duplex({ read: () => undefined, write: (_chunk, _encoding, done) => done() });
+  probe.setSocket(duplex, Buffer.alloc(0), { maxPayload: 1 });
+  const { _socket: socket, _receiver: receiver } = probe as unknown as Internals;
+  const known =
+    (socket as unknown) === duplex && [receiver._state, receiver._fragmented, receiver._bufferedBytes].every((part) => part === 0);
+  probe.on('error', () => undefined);
+  probe.terminate();
+  if (!known) throw new Error(moved);
+}
+
+type Probe = WebSocket & { setSocket(socket: Duplex, head: Buffer, options: object): void };
+const moved = 'this version of ws hides what src/hub/wire.ts needs: pin ws 8.23, or adapt that file';
