@@ -2,11 +2,19 @@
 
 import { enrolHost } from '../actions/enrolHost.ts';
 import type { EnrolNeeds } from '../actions/enrolHost.ts';
+import { networkOf } from '../auth/loginLimits.ts';
+import { AppError } from '../errors.ts';
+import { createRateLimit } from '../lib/rateLimit.ts';
 import { EnrolRequest, Enrolled } from '../protocol/rest.ts';
 import { refusals } from './routes.ts';
 import type { Api } from './routes.ts';
 
+/** Only tries that fail count, so that a whole rack may join from one address. */
+const failures = { tries: 60, perMs: 60_000 };
+
 export function agentRoutes(app: Api, needs: EnrolNeeds): void {
+  const limit = createRateLimit(failures);
+
   app.post(
     '/agents/enrol',
     {
@@ -19,6 +27,12 @@ export function agentRoutes(app: Api, needs: EnrolNeeds): void {
         response: { 200: Enrolled, ...refusals },
       },
     },
-    async (request, reply) => reply.header('cache-control', 'no-store').send(await enrolHost(needs, request.body)),
+    async (request, reply) => {
+      const network = networkOf(request.ip);
+      if (!limit.take(network)) throw new AppError('too_many_requests', 'Too many enrolments failed from this address; wait a minute.');
+      const enrolled = await enrolHost(needs, request.body);
+      limit.giveBack(network);
+      return reply.header('cache-control', 'no-store').send(enrolled);
+    },
   );
 }

@@ -32,7 +32,9 @@ export function setSecurityHeaders(app: FastifyInstance, { publicUrl }: HeaderOp
 
 /** The policy of the web UI's page; `nonce` lets its style sheets in that are made at run time. */
 export function pagePolicy({ publicUrl, allowedOrigins }: HeaderOptions, nonce: string): string {
-  const sockets = [...new Set([publicUrl, ...allowedOrigins])].map((origin) => origin.replace(/^http/, 'ws'));
+  // An IPv6 address is no valid source; at such an address 'self' covers the socket too.
+  const named = [...new Set([publicUrl, ...allowedOrigins])].filter((origin) => !origin.includes('['));
+  const sockets = named.map((origin) => origin.replace(/^http/, 'ws'));
   return [
     "default-src 'none'",
     "script-src 'self'",
@@ -44,6 +46,7 @@ export function pagePolicy({ publicUrl, allowedOrigins }: HeaderOptions, nonce: 
     "base-uri 'none'",
     "form-action 'self'",
     "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
   ].join('; ');
 }
 

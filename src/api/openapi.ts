@@ -22,7 +22,7 @@ export async function describeApi(app: FastifyInstance, options: { version: stri
   await app.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: true,
-    uiConfig: { deepLinking: true, persistAuthorization: false },
+    uiConfig: { layout: 'BaseLayout', deepLinking: true, persistAuthorization: false },
   });
   app.get('/openapi.json', { schema: { hide: true } }, async (_request, reply) =>
     reply.header('cache-control', 'no-cache').send(app.swagger()),

@@ -46,6 +46,15 @@ test('guessing is stopped after five tries, for that account from that address',
   expect((await hub.browser('10.3.0.2').post('/auth/login', { login: admin.email, password: admin.password })).status).toBe(200);
 });
 
+test('a made-up X-Forwarded-For helps nobody who is no trusted proxy', async () => {
+  const direct = await startTestApi(onTestFinished, { trustedProxies: [] });
+  const statuses: number[] = [];
+  for (let i = 0; i < 25; i++)
+    statuses.push((await direct.browser(`10.9.0.${i}`).post('/auth/login', { login: `a${i}@example.com`, password: 'guess' })).status);
+  expect(statuses.filter((status) => status === 401)).toHaveLength(20);
+  expect(statuses.slice(20)).toEqual([429, 429, 429, 429, 429]);
+});
+
 test('refresh rotates the cookie and keeps the session', async () => {
   const browser = await hub.signIn();
   const before = browser.cookies.get(cookieName);

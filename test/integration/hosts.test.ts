@@ -67,6 +67,28 @@ test('a host is made, enrolled by its one token, renamed and deleted', async () 
   expect((await agent.post('/agents/enrol', request)).status).toBe(410);
 });
 
+test('guessing enrolment tokens is stopped, enrolling with good ones is not', async () => {
+  const guesser = hub.browser('10.8.0.1');
+  const statuses = new Map<number, number>();
+  for (let i = 0; i < 70; i++) {
+    const { status } = await guesser.post('/agents/enrol', { token: `guess-${i}`.padEnd(43, 'x'), publicKey: newKey() });
+    statuses.set(status, (statuses.get(status) ?? 0) + 1);
+  }
+  expect(statuses.get(410)).toBeGreaterThanOrEqual(60);
+  expect(statuses.get(429)).toBeGreaterThan(0);
+  expect((await hub.browser('10.8.0.2').post('/agents/enrol', { token: 'x'.repeat(43), publicKey: newKey() })).status).toBe(410);
+});
+
+test.each([
+  ['no key', undefined],
+  ['a private key', { ...generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' }) }],
+  ['an RSA key', generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export({ format: 'jwk' })],
+  ['an X25519 key', { ...newKey(), crv: 'X25519' }],
+  ['a key cut short', { kty: 'OKP', crv: 'Ed25519', x: 'AAAA' }],
+])('enrolling with %s is refused', async (_, publicKey) => {
+  expect((await hub.browser().post('/agents/enrol', { token: 'x'.repeat(43), publicKey })).status).toBe(400);
+});
+
 test('hosts are paged by cursor', async () => {
   for (let i = 0; i < 3; i++) await admin.post('/hosts', { name: `page-${i}` });
   const seen: string[] = [];

@@ -23,10 +23,10 @@ export const admin = { email: 'admin@example.com', password: 'correct horse batt
 
 export type TestApi = Awaited<ReturnType<typeof startTestApi>>;
 
-/** Closes itself. `secret` and `database` let two APIs be replicas of one hub. */
+/** Closes itself. The test's own address counts as a trusted proxy, so that browsers can have addresses of their own. */
 export async function startTestApi(
   whenDone: (close: () => Promise<void>) => void,
-  over: { publicUrl?: string; webRoot?: string; withoutAdmin?: boolean; secret?: Uint8Array } = {},
+  over: { publicUrl?: string; webRoot?: string; withoutAdmin?: boolean; trustedProxies?: string[] } = {},
 ) {
   const database = await freshDatabase(whenDone, { maxConnections: 6 });
   const { sql } = database;
@@ -37,7 +37,7 @@ export async function startTestApi(
   const passwords = createPasswords();
   await prepareHub({ sql, passwords, admin: over.withoutAdmin ? undefined : admin });
 
-  const keys = deriveKeys(over.secret ?? new Uint8Array(32).fill(9));
+  const keys = deriveKeys(new Uint8Array(32).fill(9));
   const accessTokens = createAccessTokens({ keys, hub: id, clock });
   const refreshTokens = createRefreshTokens(keys);
   const metrics = createMetrics({
@@ -50,10 +50,7 @@ export async function startTestApi(
   const hub = new Hub({ relay: new MemoryRelay() });
   const conversation: ConversationParts = { sql, hub, clock, stream: new ConversationStream({ sql, epoch }) };
   const told = { ended: [] as string[], reused: [] as string[], replaced: [] as string[], deleted: [] as string[] };
-  // The address of the server is part of what it serves, so a port is taken first.
-  const allowedOrigins: string[] = [];
   const publicUrl = over.publicUrl ?? 'http://localhost:8080';
-  allowedOrigins.push(publicUrl);
 
   const api = await createApi({
     log,
@@ -62,8 +59,8 @@ export async function startTestApi(
     sql,
     hub: id,
     publicUrl,
-    allowedOrigins,
-    trustedProxies: ['127.0.0.1'],
+    allowedOrigins: [publicUrl],
+    trustedProxies: over.trustedProxies ?? ['127.0.0.1'],
     passwords,
     accessTokens,
     refreshTokens,
