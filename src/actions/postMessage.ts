@@ -2,12 +2,14 @@
 
 import { mayInRoom, may } from '../auth/permissions.ts';
 import { deleteMessage, editMessage, findByKey, findItem, insertItem } from '../data/messages.ts';
+import { replacePublications } from '../data/publications.ts';
 import type { Sql } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../lib/id.ts';
 import { checkMessageDraft, textFault } from '../protocol/checks.ts';
 import type { Author, Message, MessageDraft } from '../protocol/kinds.ts';
 import type { Role } from '../protocol/rest.ts';
+import { conversationRoom } from '../protocol/rooms.ts';
 import { commitAndPublish } from './conversation.ts';
 import type { Change, ConversationParts } from './conversation.ts';
 
@@ -62,7 +64,7 @@ export async function editOwnMessage(parts: ConversationParts, writer: Writer, r
   const fault = textFault(text);
   if (fault !== undefined) throw new AppError('invalid', fault);
   return commitAndPublish(parts, room, async (tx) => {
-    const message = await findMessage(tx, room, id);
+    const { item: message } = await findMessage(tx, room, id);
     const isOwn = message.author?.id === writer.author.id && may('message.changeOwn', writer.role);
     allow(isOwn, writer.role, 'Only its author may edit a message.');
     await editMessage(tx, room, id, text as string, parts.clock.now());
@@ -72,13 +74,18 @@ export async function editOwnMessage(parts: ConversationParts, writer: Writer, r
 
 /** Empties a message; its place stays. The author may, and who may delete others'. Throws AppError: forbidden, not_found. */
 export async function removeMessage(parts: ConversationParts, writer: Writer, room: string, id: string): Promise<Message> {
-  return commitAndPublish(parts, room, async (tx) => {
-    const message = await findMessage(tx, room, id);
+  const removed = await commitAndPublish(parts, room, async (tx) => {
+    const { item: message, offset } = await findMessage(tx, room, id);
     const isOwn = message.author?.id === writer.author.id && may('message.changeOwn', writer.role);
     allow(isOwn || may('message.deleteOthers', writer.role), writer.role, 'Only its author or an owner may delete a message.');
     await deleteMessage(tx, room, id, parts.clock.now());
-    return again(tx, writer, room, id);
+    const change = await again(tx, writer, room, id);
+    await replacePublications(tx, room, offset, id, JSON.stringify(change.item));
+    return change;
   });
+  // Its text may still be among those kept in memory.
+  parts.stream.forget(conversationRoom(room));
+  return removed;
 }
 
 function allow(allowed: boolean, role: Role | undefined, detail: string): void {
@@ -100,10 +107,10 @@ async function checkThread(tx: Sql, room: string, thread: string): Promise<void>
 }
 
 /** A deleted message counts as gone. */
-async function findMessage(tx: Sql, room: string, id: string): Promise<Message> {
+async function findMessage(tx: Sql, room: string, id: string): Promise<{ item: Message; offset: number }> {
   const found = await findItem(tx, room, id);
   if (found?.item.kind !== 'message' || found.item.deletedAt !== undefined) throw new AppError('not_found', 'There is no such message.');
-  return found.item;
+  return { item: found.item, offset: found.offset };
 }
 
 async function again(tx: Sql, writer: Writer, room: string, id: string): Promise<Change<Message>> {

@@ -77,26 +77,13 @@ export async function saveInventory(sql: Sql, host: string, inventory: Inventory
 
 export interface HostNow {
   id: string;
-  group: string;
-  name: string;
   online: boolean;
   /** Milliseconds since 1970 UTC. */
-  onlineSince: number | null;
   lastSampleAt: number | null;
-  inventory: Inventory | null;
 }
 
-const hostNow = (sql: Sql) => sql`
-  select id, host_group as "group", name, online, inventory,
-    (extract(epoch from online_since) * 1000)::float8 as "onlineSince",
-    (extract(epoch from last_sample_at) * 1000)::float8 as "lastSampleAt"
-  from host`;
-
-export async function readHostNow(sql: Sql, host: string): Promise<HostNow | undefined> {
-  const [row] = await sql<HostNow[]>`${hostNow(sql)} where id = ${host}`;
-  return row;
-}
-
+/** How the hosts of a group stand as far as PostgreSQL knows. */
 export async function readGroupNow(sql: Sql, group: string): Promise<HostNow[]> {
-  return sql<HostNow[]>`${hostNow(sql)} where host_group = ${group} order by name, id`;
+  return sql<HostNow[]>`
+    select id, online, (extract(epoch from last_sample_at) * 1000)::float8 as "lastSampleAt" from host where host_group = ${group}`;
 }

@@ -25,6 +25,13 @@ export async function insertPublication(sql: Sql, room: string, publication: Sto
     values (${room}, ${publication.offset}, ${publication.data}, ${publication.info})`;
 }
 
+/** Puts `data` into the place of what was published of a message since `offset`, so that a deleted text is gone from there too. */
+export async function replacePublications(sql: Sql, room: string, offset: number, message: string, data: string): Promise<void> {
+  await sql`
+    update publication set data = ${data}
+    where room = ${room} and "offset" >= ${offset} and publication.data::jsonb ->> 'id' = ${message}`;
+}
+
 /** The offset of the room's newest publication; 0 in an empty room, undefined where there is no such room. */
 export async function readTop(sql: Sql, room: string): Promise<number | undefined> {
   const [row] = await sql<{ top: number }[]>`select top::float8 as top from room where id = ${room}`;

@@ -183,6 +183,9 @@ test('edits and deletions go the same way and keep the place', async () => {
   await until(() => client.publications(name).length === 3);
   expect(client.publications(name).map((data) => data['text'])).toEqual(['teh', 'the', '']);
   expect((await readTimeline(hub.sql, host.id, {})).items).toEqual([removed]);
+  // Nor does anyone who comes back later get the text.
+  const history = (await client.call('history', { channel: name, limit: 10 })).history;
+  expect(history.publications.map((pub: { data: Message }) => pub.data)).toEqual([removed, removed, removed]);
 });
 
 test('who may not, or what is not valid, changes nothing', async () => {
