@@ -125,7 +125,12 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     return { url: address(databaseName), attached: running !== undefined, pid: () => server.pid(), close };
   } catch (error) {
     await close();
-    throw error;
+    const { syscall } = error as NodeJS.ErrnoException;
+    if (error instanceof DatabaseFault || syscall === undefined) throw error;
+    throw new DatabaseFault(
+      `The embedded database in ${dataDir} cannot be started: ${(error as Error).message}. Check rights and free space of that folder, or set DATA_DIR to another one on a local disk.`,
+      { cause: error },
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** Keeps one PostgreSQL server process running on the embedded cluster until it is closed. */
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { closeSync, openSync, readSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
+import { closeSync, fchownSync, openSync, readSync, renameSync, rmSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { BaseLogger } from 'pino';
@@ -156,6 +156,9 @@ function spawnServer(options: ServerOptions, file: string): ChildProcess {
   const args = ['-D', place.cluster, ...Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])];
   const log = openSync(file, 'a', 0o600);
   try {
+    const home = statSync(place.home);
+    // Root may run in a folder of an ordinary user, who must be able to go on with it.
+    if (process.getuid?.() === 0) fchownSync(log, home.uid, home.gid);
     const child = spawn(program(binaries, 'postgres'), args, {
       uid,
       gid,
