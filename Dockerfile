@@ -41,6 +41,8 @@ FROM runtime AS hub
 COPY migrations ./migrations
 COPY --from=web /app/web/dist ./web/dist
 ENV HOST=0.0.0.0 PORT=8080 OPS_PORT=8081 DATA_DIR=/data
+# A small young generation: 10,000 connections then cost 70 MB instead of 110, at the same CPU (docs/performance.md).
+ENV NODE_OPTIONS=--max-semi-space-size=8
 VOLUME /data
 EXPOSE 8080 8081
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.OPS_PORT + '/healthz').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]

@@ -4,8 +4,9 @@ import { codeOf, importsOf, type Source } from './sources.ts';
 
 /** From top to bottom; a file may import what stands below its own line, or in its own folder. */
 export const layers: readonly (readonly string[])[] = [
-  ['src/main.ts', 'src/start.ts', 'src/migrateMain.ts', 'src/local', 'src/stop.ts', 'src/conformance'],
+  ['src/main.ts', 'src/start.ts', 'src/migrateMain.ts', 'src/local', 'src/run.ts', 'src/stop.ts', 'src/conformance'],
   ['src/app.ts'],
+  ['src/storage.ts'],
   ['src/gateway', 'src/api', 'src/cluster'],
   ['src/actions'],
   ['src/alerts'],
@@ -13,7 +14,7 @@ export const layers: readonly (readonly string[])[] = [
   ['src/hub', 'src/data'],
   ['src/relay', 'src/db'],
   ['src/ops'],
-  ['src/protocol', 'src/errors.ts', 'src/config.ts'],
+  ['src/protocol', 'src/errors.ts', 'src/config.ts', 'src/closers.ts'],
   ['src/lib'],
 ];
 
@@ -31,8 +32,8 @@ const terminal = [
   'agent/main.ts',
   'web/dev.ts',
 ];
-/** The local agent is started with the PATH of its parent. */
-const environment = ['src/config.ts', 'agent/config.ts', 'src/local/localAgent.ts'];
+/** The agent's entry hands the environment to its config; the local agent is started with the PATH of its parent. */
+const environment = ['src/config.ts', 'agent/config.ts', 'agent/main.ts', 'src/local/localAgent.ts'];
 const maxLines = 300;
 
 /** Imports that point upwards, sideways, or out of the agent's and the page's share. */
@@ -56,7 +57,7 @@ function mayImport(from: string, to: string): boolean {
 
 /** Entry points may use their shared helpers, never each other. */
 function bothTop(from: Place, to: Place, target: string): boolean {
-  return from.height === 0 && to.height === 0 && (isIn(target, 'src/local') || target === 'src/stop.ts');
+  return from.height === 0 && to.height === 0 && ['src/local', 'src/run.ts', 'src/stop.ts'].some((unit) => isIn(target, unit));
 }
 
 interface Place {

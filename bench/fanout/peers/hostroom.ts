@@ -12,7 +12,8 @@ const connect = `{"id":1,"connect":{"token":"${accessToken}"}}`;
 export const hostroom: Peer = {
   name: 'hostroom',
   missing: () => undefined,
-  start: (port) => startServer([process.execPath, program, String(port)], port),
+  // With the young generation of `npm run hub`.
+  start: (port) => startServer([process.execPath, '--max-semi-space-size=8', program, String(port)], port),
   wiring: (message) => ({
     args: [
       ...['--path', '/connection/websocket', '--room-base', String(roomBase)],
