@@ -56,6 +56,7 @@ interface Waiting {
 /** One statement stays within these, whatever has gathered. */
 const batchRows = 5_000;
 const batchBytes = 16 * 1024 * 1024;
+const maxProbeMs = 10_000;
 /** With so many waiting, gathering more saves nothing. */
 const floodRows = 500;
 
@@ -79,6 +80,8 @@ export class SampleWriter {
   #startedMs = -Infinity;
   #away = false;
   #closed = false;
+  #probeDelayMs = 0;
+  #backAtMs = -Infinity;
 
   constructor(options: WriterOptions) {
     const { maxRows = 20_000, maxBytes = 64 * 1024 * 1024, flights = 2, gatherMs = 50, timeoutMs = 10_000, probeMs = 500 } = options;
@@ -212,17 +215,26 @@ export class SampleWriter {
     this.#refuseQueue('away');
     if (known) return;
     this.#options.away?.(true, reason);
-    this.#probe();
+    const { probeMs } = this.#options;
+    // One that answers but cannot commit (a full disk) is tried ever more seldom.
+    const relapsed = performance.now() - this.#backAtMs < 2 * Math.max(probeMs, this.#probeDelayMs);
+    this.#probeDelayMs = relapsed ? Math.min(2 * this.#probeDelayMs, maxProbeMs) : probeMs;
+    this.#probeLater();
+  }
+
+  #probeLater(): void {
+    if (!this.#closed) setTimeout(() => this.#probe(), this.#probeDelayMs).unref();
   }
 
   #probe(): void {
-    const again = (): void => {
-      if (!this.#closed) setTimeout(() => this.#probe(), this.#options.probeMs).unref();
-    };
-    this.#inTime(this.#options.sql`select 1`).then(() => {
-      this.#away = false;
-      this.#options.away?.(false);
-    }, again);
+    this.#inTime(this.#options.sql`select 1`).then(
+      () => {
+        this.#away = false;
+        this.#backAtMs = performance.now();
+        this.#options.away?.(false);
+      },
+      () => this.#probeLater(),
+    );
   }
 
   async #inTime<T>(query: PromiseLike<T>): Promise<T> {
