@@ -34,7 +34,8 @@ async function startEmbeddedFor(config: Config, log: Log, closers: Closers): Pro
 
 /** Over a connection of its own: behind PgBouncer the schema is changed past it. */
 async function migrateAt(url: string, config: Config, log: Log): Promise<void> {
-  const database = await openDatabase({ url, log, maxConnections: 1 });
+  // A migration may take long.
+  const database = await openDatabase({ url, log, maxConnections: 1, statementTimeoutMs: 0 });
   try {
     await migrate({ sql: database.sql, log, apply: config.migrate });
   } finally {

@@ -22,7 +22,10 @@ export interface DatabaseOptions {
   maxConnections?: number;
   /** Shown in pg_stat_activity; default `hostroom`. */
   applicationName?: string;
-  /** The server cancels a statement after this; default 30,000. */
+  /**
+   * The server cancels a statement after this; default 30,000. A connection without any answer 10 s later is given up.
+   * 0: statements may take as long as they like, and a frozen server is waited for; for migrations.
+   */
   statementTimeoutMs?: number;
   /** How long a server that does not answer yet is waited for at the start; default 10,000. */
   waitMs?: number;
@@ -79,9 +82,12 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
 function makePool(address: DatabaseAddress, options: DatabaseOptions): Pool {
   const { log, statementTimeoutMs = 30_000 } = options;
   const socketFolder = address.hosts[0]?.startsWith('/') ? address.hosts[0] : undefined;
+  // Seconds; an addition of driver.ts. The server ends a statement before; only one that is frozen, or cut off, answers nothing for so long.
+  const silence = { answer_timeout: statementTimeoutMs > 0 ? (statementTimeoutMs + 10_000) / 1000 : null };
   const target = address.targetSessionAttrs && { target_session_attrs: address.targetSessionAttrs };
   return postgres<{ bigint: Postgres.PostgresType<number> }>({
     ...target,
+    ...silence,
     // Everything is named, so that the driver looks for nothing in PG… variables.
     // The driver takes lists here, its types do not say so; a text would break on IPv6.
     host: address.hosts as unknown as string,

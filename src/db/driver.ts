@@ -82,9 +82,28 @@ const inConnection: readonly Mending[] = [
     "      backendParameters.in_hot_standby = b.pg_is_in_recovery ? 'on' : 'off'\n    }\n    query.execute()\n",
     "      backendParameters.in_hot_standby = b.pg_is_in_recovery ? 'on' : 'off'\n    }\n    query.catch(() => {})\n",
   ],
+  // A server that is frozen, or behind a cut network, was waited for until TCP gave up, a quarter of an hour or longer.
+  [
+    '      , connectTimer = timer(connectTimedOut, options.connect_timeout)\n',
+    `      , connectTimer = timer(connectTimedOut, options.connect_timeout)
+      , answerTimer = timer(() => socket && socket.destroy(), options.answer_timeout)
+`,
+  ],
+  ['        : (query = q, query.active = true)\n', '        : (query = q, query.active = true, answerTimer.start())\n'],
+  ['  function data(x) {\n', '  function data(x) {\n    query && answerTimer.start()\n'],
+  [
+    '    if (query)\n      return // Consider opening if able and sent.length < 50\n',
+    '    if (query)\n      return\n\n    answerTimer.cancel()\n',
+  ],
+  [
+    '    connectTimer.cancel()\n\n    socket.removeAllListeners()\n',
+    '    connectTimer.cancel()\n    answerTimer.cancel()\n\n    socket.removeAllListeners()\n',
+  ],
 ];
 
 const inIndex: readonly Mending[] = [
+  // Seconds without a byte of an answer, after which the connection is given up.
+  ['    keep_alive      : 60,\n', '    keep_alive      : 60,\n    answer_timeout  : null,\n'],
   // Statements of a transaction that lost its connection waited for ever (1186), or ran outside of it on the slot's next connection (1155).
   [
     'new Promise((_, reject) => connection.onclose = reject)',

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, describe, expect, onTestFinished, test } from 'vitest';
-import { openDatabase } from '../../src/db/database.ts';
+import { isAway, openDatabase } from '../../src/db/database.ts';
 import { type Embedded, type EmbeddedOptions, startEmbedded } from '../../src/db/embedded.ts';
 import { DatabaseFault } from '../../src/db/fault.ts';
 import { findPostmaster, isPostmaster } from '../../src/db/postmaster.ts';
@@ -259,6 +259,20 @@ describe('after a kill', () => {
       expect(await run(embedded, 'select 1 as one')).toEqual([{ one: 1 }]);
       await embedded.close();
     }
+  });
+
+  test('a server that is frozen is given up, and used again when it goes on', async () => {
+    const embedded = await start(makeFolder());
+    // Any statement has 0.2 s, and the connection 10 s more.
+    const database = await openDatabase({ url: embedded.url, log, maxConnections: 1, statementTimeoutMs: 200 });
+    await database.sql`select 1`;
+    const [row] = await database.sql<[{ pid: number }]>`select pg_backend_pid() as pid`;
+    process.kill(row.pid, 'SIGSTOP');
+    const lost: unknown = await database.sql`select 2`.catch((error: unknown) => error);
+    process.kill(row.pid, 'SIGCONT');
+    expect(isAway(lost)).toBe(true);
+    expect(await database.sql`select 3 as three`).toEqual([{ three: 3 }]);
+    await database.close();
   });
 
   test('Ctrl-C on the group leaves the server to the hub, which stops it last', async () => {
