@@ -82,9 +82,10 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
     async (scope) => {
       const api = scope as unknown as Api;
       guard(scope, parts);
+      // Answers are for the one who asked, and true for a moment.
+      scope.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
+      authRoutes(api, parts);
       for (const routes of [meRoutes, hostRoutes, hostSampleRoutes, groupRoutes, roomRoutes, agentRoutes, hubRoutes]) routes(api, parts);
-      // In a scope of its own: none of its answers may be stored.
-      await scope.register(async (auth) => authRoutes(auth as unknown as Api, parts));
     },
     { prefix: '/api/v1' },
   );

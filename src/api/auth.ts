@@ -32,8 +32,6 @@ export function authRoutes(app: Api, needs: AuthNeeds): void {
   };
   const dropCookie = (reply: FastifyReply): void => void reply.clearCookie(name, { ...options, maxAge: undefined });
 
-  app.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
-
   app.post(
     '/auth/login',
     { config: open, schema: { tags, summary: 'Sign in by e-mail and password', body: Login, response: { 200: SignedIn, ...refusals } } },

@@ -45,7 +45,7 @@ export function hostSampleRoutes(app: Api, { sql, clock }: { sql: Sql; clock: Cl
       stream.once('close', () => running.delete(stream));
       return reply
         .type(asCsv ? 'text/csv; charset=utf-8' : 'application/x-ndjson')
-        .headers({ 'cache-control': 'no-store', 'x-accel-buffering': 'no' })
+        .header('x-accel-buffering', 'no')
         .send(stream);
     },
   );

@@ -63,10 +63,7 @@ export function hostRoutes(app: Api, needs: HostRouteNeeds): void {
     },
     async (request, reply) => {
       const { enrolment, ...host } = await addHost(needs, userOf(request), request.body);
-      return reply
-        .code(201)
-        .header('cache-control', 'no-store')
-        .send({ ...host, enrolment: toEnrolment(enrolment) });
+      return reply.code(201).send({ ...host, enrolment: toEnrolment(enrolment) });
     },
   );
 
@@ -124,7 +121,7 @@ export function hostRoutes(app: Api, needs: HostRouteNeeds): void {
     },
     async (request, reply) => {
       const enrolment = await enrolAgain(needs, userOf(request), request.params.id);
-      return reply.code(201).header('cache-control', 'no-store').send(toEnrolment(enrolment));
+      return reply.code(201).send(toEnrolment(enrolment));
     },
   );
 }

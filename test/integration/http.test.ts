@@ -190,6 +190,23 @@ test('time and version are open; time is never cached', async () => {
   expect((await hub.browser().get('/version')).body).toEqual({ name: 'hostroom', version: '0.0.0' });
 });
 
+test('while the database is away the answer says so, and time is still told', async () => {
+  const alone = await startTestApi(onTestFinished);
+  const browser = await alone.signIn();
+  await alone.sql.end();
+  for (const answer of [
+    await browser.get('/hosts'),
+    await browser.post('/auth/refresh'),
+    await browser.post('/auth/login', { login: 'a@example.com', password: 'x' }),
+  ]) {
+    expect(answer).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+    expect(answer.headers.get('retry-after')).toBe('2');
+  }
+  expect(browser.cookies.size).toBe(1);
+  expect((await browser.get('/time')).status).toBe(200);
+  expect((await browser.ask('GET', '/')).status).toBe(200);
+});
+
 test('each request is counted by its route, never by its path', async () => {
   await admin.get('/hosts/01890000-0000-7000-8000-000000000000');
   const page = await until(async () => {
