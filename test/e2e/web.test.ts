@@ -20,14 +20,42 @@ const xss = [
   '<math><mtext></mtext><a xlink:href="javascript:alert(1)">m</a></math>',
 ];
 
+/** Run in the page, as texts, because the tests' own types know no DOM. */
+const inkOfCanvas = `(canvas) => {
+  const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+  return data.reduce((sum, value, index) => sum + value * (index % 251), 0);
+}`;
+const withoutName = `(all) => all
+  .filter((one) => one.checkVisibility({ visibilityProperty: true }))
+  .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length > 0 || one.title))
+  .map((one) => one.outerHTML.slice(0, 120))`;
+/** Counts the invisible frame that some small controls have around them. */
+const smallerThanAFinger = `(all) => all
+  .filter((one) => one.checkVisibility() && !one.disabled)
+  .filter((one) => {
+    const { width, height } = one.getBoundingClientRect();
+    const frame = getComputedStyle(one, '::after');
+    const top = frame.content === 'none' ? 0 : Math.max(0, -Number.parseFloat(frame.top));
+    const left = frame.content === 'none' ? 0 : Math.max(0, -Number.parseFloat(frame.left));
+    return height + 2 * top < 44 || width + 2 * left < 40;
+  })
+  .map((one) => one.outerHTML.slice(0, 120))`;
+
 needs('chromium', 'linux').describe('the web UI', () => {
   let hub: TestApp;
   let browser: Browser;
   let hostId: string;
 
+  // Registering inside a hook would come too late, so what has to be closed is gathered here.
+  const closers: (() => Promise<void>)[] = [];
+  const later = (close: () => Promise<void>): void => void closers.push(close);
+  afterAll(async () => {
+    for (let close = closers.pop(); close; close = closers.pop()) await close();
+  });
+
   beforeAll(async () => {
-    hub = await startTestApp(afterAll);
-    browser = await launchBrowser(afterAll);
+    hub = await startTestApp(later);
+    browser = await launchBrowser(later);
     await hub.startAgent();
     const { call } = await hub.signIn();
     hostId = await until(async () => {
@@ -81,21 +109,8 @@ needs('chromium', 'linux').describe('the web UI', () => {
     expect(await page.locator('.strip').count()).toBeGreaterThanOrEqual(6);
     const value = (): Promise<string> => page.getByLabel('CPU', { exact: true }).locator('[data-headline]').innerText();
     await until(async () => /%/.test(await value()), 'the gutter has a figure');
-    const ink = (): Promise<number> =>
-      page
-        .locator('.strip canvas')
-        .first()
-        .evaluate((canvas: HTMLCanvasElement) => {
-          const { data } = canvas.getContext('2d')!.getImageData(0, 0, canvas.width, canvas.height);
-          let sum = 0;
-          for (let index = 0; index < data.length; index += 4) sum += data[index]! * (index % 251);
-          return sum;
-        });
-    const place = (): Promise<string> =>
-      page
-        .locator('.plot')
-        .first()
-        .evaluate((plot: HTMLElement) => plot.style.transform);
+    const ink = (): Promise<number> => page.locator('.strip canvas').first().evaluate<number>(inkOfCanvas);
+    const place = (): Promise<string> => page.locator('.plot').first().evaluate<string>('(plot) => plot.style.transform');
     const [firstInk, firstPlace] = [await ink(), await place()];
     await until(async () => (await ink()) !== firstInk, 'the canvas was drawn anew');
     await until(async () => (await place()) !== firstPlace, 'the strip moved');
@@ -143,7 +158,7 @@ needs('chromium', 'linux').describe('the web UI', () => {
     const feed = second.page.locator('.feed');
     expect(await feed.innerText()).toContain('<img src=x onerror=alert(1)>');
     expect(await feed.locator('img, script, iframe, math, svg[onload]').count()).toBe(0);
-    const links = await feed.locator('a').evaluateAll((all) => all.map((link) => (link as HTMLAnchorElement).href));
+    const links = await feed.locator('a').evaluateAll<string[]>('(all) => all.map((link) => link.href)');
     expect(links.filter((href) => !/^https?:/.test(href))).toEqual([]);
     expect([...first.complaints, ...second.complaints]).toEqual([]);
   });
@@ -208,38 +223,15 @@ needs('chromium', 'linux').describe('the web UI', () => {
       await page.locator('h1').first().waitFor();
       for (const width of [390, 360]) {
         await page.setViewportSize({ width, height: phone.height });
-        expect(await page.evaluate(() => document.documentElement.scrollWidth), `${path} at ${width}`).toBeLessThanOrEqual(width);
+        expect(await page.evaluate<number>('document.documentElement.scrollWidth'), `${path} at ${width}`).toBeLessThanOrEqual(width);
       }
-      const nameless = await page.locator('button, a, input, textarea, select').evaluateAll((all) =>
-        all
-          .filter((one) => one.checkVisibility({ visibilityProperty: true }))
-          .filter((one) => {
-            const labels = (one as HTMLInputElement).labels;
-            return !(
-              one.getAttribute('aria-label') ||
-              one.textContent?.trim() ||
-              (labels && labels.length > 0) ||
-              one.getAttribute('title')
-            );
-          })
-          .map((one) => one.outerHTML.slice(0, 120)),
-      );
+      const nameless = await page.locator('button, a, input, textarea, select').evaluateAll<string[]>(withoutName);
       expect(nameless, path).toEqual([]);
     }
     await page.goto(hub.url + room());
     await page.locator('.strip').first().waitFor();
     expect(await page.locator('.strip').count()).toBe(4);
-    const small = await page.locator('.phone-room button, .phone-room a').evaluateAll((all) =>
-      all
-        .filter((one) => one.checkVisibility() && !(one as HTMLButtonElement).disabled)
-        .filter((one) => {
-          const { width, height } = one.getBoundingClientRect();
-          const after = getComputedStyle(one, '::after');
-          const grown = after.content === 'none' ? 0 : -2 * Number.parseFloat(after.top || '0');
-          return height + grown < 44 || width < 24;
-        })
-        .map((one) => one.outerHTML.slice(0, 120)),
-    );
+    const small = await page.locator('.phone-room button, .phone-room a').evaluateAll<string[]>(smallerThanAFinger);
     expect(small).toEqual([]);
     await page.getByRole('tab', { name: 'Timeline' }).click();
     await page.getByRole('log').waitFor();
