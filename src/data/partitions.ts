@@ -40,9 +40,9 @@ export class PartitionKeeper {
     this.#options = { ...options, everyMs: options.everyMs ?? 10 * 60_000 };
   }
 
-  /** Resolves when the partitions of the hours to come are there. */
+  /** Resolves after the first round, even a failed one: the default partition takes what has no other. */
   async start(): Promise<void> {
-    await this.keep();
+    await this.keep().catch(this.#options.failed);
     this.#timer = setInterval(() => {
       this.#round = this.keep().catch(this.#options.failed);
     }, this.#options.everyMs).unref();
@@ -58,7 +58,8 @@ export class PartitionKeeper {
     const { sql, clock, retentionRawMs } = this.#options;
     const nowMs = clock.now();
     const hour = (ms: number): number => Math.floor(ms / partitionMs) * partitionMs;
-    for (let startMs = hour(nowMs - retentionRawMs); startMs <= nowMs + aheadMs; startMs += partitionMs) {
+    // From the farthest ahead: should a round be cut short, what is needed first is there.
+    for (let startMs = hour(nowMs + aheadMs); startMs >= hour(nowMs - retentionRawMs); startMs -= partitionMs) {
       // oxlint-disable-next-line no-await-in-loop -- each takes a lock on the table; all at once would only wait for each other
       await makePartition(sql, startMs);
     }
