@@ -15,7 +15,7 @@ import { createLoginLimits } from './auth/loginLimits.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createRefreshTokens } from './auth/refreshToken.ts';
 import { deriveKeys, loadSecret } from './auth/secretKey.ts';
-import { Closers } from './closers.ts';
+import { Closers } from './lib/closers.ts';
 import type { Config } from './config.ts';
 import { findHostKey } from './data/hosts.ts';
 import { PartitionKeeper } from './data/partitions.ts';

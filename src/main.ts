@@ -3,7 +3,7 @@
 import { parseArgs } from 'node:util';
 import process from 'node:process';
 import { makeSignInLink } from './actions/signInLink.ts';
-import { Closers } from './closers.ts';
+import { Closers } from './lib/closers.ts';
 import { configure, startOrExplain } from './run.ts';
 import { stopOnSignal } from './stop.ts';
 import { openStorage } from './storage.ts';

@@ -1,6 +1,6 @@
 /** Opens the database that the hub stands on: the embedded one or a given one, migrated, with its clock. */
 
-import type { Closers } from './closers.ts';
+import type { Closers } from './lib/closers.ts';
 import type { Config } from './config.ts';
 import { openDatabase, type Database } from './db/database.ts';
 import { startEmbedded } from './db/embedded.ts';
