@@ -38,6 +38,8 @@ async function startAgent({ id, isEnrolled, localEnrolment }: App): Promise<Retu
     stateDir,
     hubUrl: `http://${config.host === '0.0.0.0' || config.host === '::' ? 'localhost' : config.host}:${config.port}`,
     enrolmentToken: host !== undefined && (await isEnrolled(host)) ? undefined : await localEnrolment(),
+    // At a terminal the address is to be the last thing said.
+    logLevel: config.logLevel === 'info' ? 'warn' : config.logLevel,
     onExit: (code, signal, againInMs) => log.warn({ code, signal, againInMs }, 'the local agent ended; it is started again'),
   });
 }

@@ -12,6 +12,7 @@ export interface LocalAgentOptions {
   hubUrl: string;
   /** Absent when the state folder holds an identity already. */
   enrolmentToken?: string;
+  logLevel?: string;
   /** Told when the agent ended by itself and will be started again. */
   onExit: (code: number | null, signal: NodeJS.Signals | null, againInMs: number) => void;
 }
@@ -30,7 +31,12 @@ export function startLocalAgent(options: LocalAgentOptions): { close(): Promise<
     child = spawn(process.execPath, [join(options.root, 'agent/main.ts')], {
       // The channel tells the agent when the hub is gone, even after kill -9.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-      env: environmentFor({ HUB_URL: options.hubUrl, STATE_DIR: options.stateDir, ENROLMENT_TOKEN: options.enrolmentToken }),
+      env: environmentFor({
+        HUB_URL: options.hubUrl,
+        STATE_DIR: options.stateDir,
+        ENROLMENT_TOKEN: options.enrolmentToken,
+        LOG_LEVEL: options.logLevel,
+      }),
     });
     child.once('exit', (code, signal) => {
       child = undefined;
