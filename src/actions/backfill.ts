@@ -5,6 +5,7 @@ import { Refusal } from '../hub/refusal.ts';
 import { checkAgentPublication, checkBackfill, limits } from '../protocol/checks.ts';
 import { errors } from '../protocol/codes.ts';
 import type { AgentPublication } from '../protocol/kinds.ts';
+import { inTurn } from './agentSession.ts';
 import type { AgentSession } from './agentSession.ts';
 import { maxSkewMs, toRow, toText } from './ingestSample.ts';
 import type { IngestParts } from './ingestSample.ts';
@@ -42,6 +43,10 @@ export async function backfill(parts: BackfillParts, session: AgentSession, data
   if (texts.reduce((bytes, text) => bytes + text.length, 0) > limits.backfillBytes) {
     throw new Refusal(errors.limitExceeded, `publications: more than ${limits.backfillBytes / 1024} KiB; send them in several calls`);
   }
+  return inTurn(session, publications.length, () => commitAll(parts, session, publications, texts));
+}
+
+async function commitAll(parts: BackfillParts, session: AgentSession, publications: unknown[], texts: string[]): Promise<BackfillResult> {
   const nowMs = parts.clock.now();
   const refused: Refused[] = [];
   let committed = 0;

@@ -1,6 +1,6 @@
 /** The story of a sample: shown at once, acknowledged when it is committed. */
 
-import type { WriteError } from '../data/writer.ts';
+import { WriteError } from '../data/writer.ts';
 import type { SampleRow } from '../data/samples.ts';
 import type { Hub } from '../hub/hub.ts';
 import { Refusal } from '../hub/refusal.ts';
@@ -10,6 +10,7 @@ import { errors } from '../protocol/codes.ts';
 import type { AgentPublication, Sample } from '../protocol/kinds.ts';
 import { hostRoom } from '../protocol/rooms.ts';
 import type { SampleStream } from '../streams/samples.ts';
+import { inTurn } from './agentSession.ts';
 import type { AgentSession } from './agentSession.ts';
 
 /** How far a live sample may be from hub time. */
@@ -42,7 +43,7 @@ export function ingestSample(parts: IngestParts, session: AgentSession, data: un
   parts.stream.add(session.host, publication, text);
   parts.hub.publish(hostRoom(session.host), { data: text, offset: publication.seq, epoch: publication.boot });
   if (isNew && publication.kind === 'sample') parts.observe(session, publication);
-  return parts.writer.add(toRow(session.host, publication, text)).catch(refuse);
+  return inTurn(session, 1, () => parts.writer.add(toRow(session.host, publication, text))).catch(refuse);
 }
 
 /** Everything that speaks against a live publication: its shape, its boot, its time. */
@@ -88,7 +89,8 @@ export function toText(data: unknown): string {
 }
 
 /** The writer's answer as the wire has it: what passes is temporary, so that the agent keeps the sample. */
-function refuse(error: WriteError): never {
+function refuse(error: unknown): never {
+  if (!(error instanceof WriteError)) throw error;
   switch (error.fault) {
     case 'data':
       throw new Refusal(errors.badRequest, 'data: PostgreSQL cannot store it', { cause: error });

@@ -89,6 +89,26 @@ test('what is not valid is refused with the field named, others go on', async ()
   await agent.client.close();
 });
 
+test('one agent that does not wait for replies fills the queue for itself only', async () => {
+  const [host, other] = [await hub.addHost(), await hub.addHost()];
+  const [agent, quiet] = [await connectAgent(hub, host), await connectAgent(hub, other)];
+  const blocked = Promise.withResolvers<void>();
+  const held = hub.sql.begin(async (tx) => {
+    await tx`lock table sample_hot in exclusive mode`;
+    await blocked.promise;
+  });
+  const replies = Array.from({ length: 2_100 }, () => agent.publish());
+  expect((await replies[2_099])?.error).toMatchObject({ code: 111, temporary: true });
+  const patient = quiet.publish();
+  await until(() => hub.writer.depth.rows > 2_000);
+  blocked.resolve();
+  await held;
+  expect((await patient).publish).toEqual({});
+  const answers = await Promise.all(replies);
+  expect(answers.filter((reply) => reply.publish)).toHaveLength((await stored(host.id)).length);
+  await Promise.all([agent.client.close(), quiet.client.close()]);
+});
+
 test('an agent publishes into its own room and does nothing else', async () => {
   const [host, other] = [await hub.addHost(), await hub.addHost()];
   const agent = await connectAgent(hub, host);
