@@ -67,7 +67,7 @@ export class Connection {
   /** Takes one WebSocket message. */
   read(data: Buffer, isBinary: boolean): void {
     this.#midMessageSince = 0;
-    if (this.#state === 'closed' || this.#fault !== undefined) return;
+    if (this.#isClosed || this.#fault !== undefined) return;
     if (data.length > (this.client?.identity.maxFrameBytes ?? maxFrameBytes)) return this.end(tooBig);
     if (isBinary) return this.#refuse('binary frame');
     const { commands, pongs, fault } = parseFrame(data.toString('utf8'), this.#services.maxDepth);
@@ -117,7 +117,12 @@ export class Connection {
       users.remove(client.identity.user);
       addresses.remove(this.#address);
     }
-    policy.disconnected(client);
+    try {
+      policy.disconnected(client);
+    } catch (error) {
+      this.#services.metrics.error('disconnected');
+      this.#services.log.error({ client: this.id, err: error }, 'what follows a disconnection failed');
+    }
   }
 
   /** Keeps the deadlines. @param now `performance.now()` */
@@ -180,7 +185,7 @@ export class Connection {
     else if (this.#wire.ws.isPaused) this.#wire.ws.resume();
   }
 
-  /** A method, because the state changes while commands are awaited. */
+  /** The hub or the owner may have closed the client too. */
   get #isClosed(): boolean {
     return this.#state === 'closed' || this.client?.closed === true;
   }

@@ -12,7 +12,7 @@ import { maxRecovered, start, type Wish } from './recovery.ts';
 import { Closing, Refusal } from './refusal.ts';
 import { Membership, Room, type Grant } from './room.ts';
 import { SlowClients } from './slow.ts';
-import type { Range, StreamEntry, StreamPage } from './stream.ts';
+import type { Range, Stream, StreamEntry, StreamPage } from './stream.ts';
 import { Turn } from './turn.ts';
 import type { Wire } from './wire.ts';
 
@@ -163,37 +163,38 @@ export class Hub {
     room.stream = grant.stream;
     room.joinLeave = grant.joinLeave;
 
-    const { stream } = grant;
-    let joined: Joined = { recovered: false, publications: [] };
-    if (stream) {
-      const range: Range = wish.recover ? { since: wish.offset, limit: maxRecovered, epoch: wish.epoch || undefined } : { limit: 0 };
-      let page: StreamPage;
-      try {
-        // The relay is told of a new room in a microtask, which has to come before the reading.
-        await Promise.resolve();
-        page = await stream.read(name, range);
-      } catch (error) {
-        if (client.rooms.get(name) === membership) this.#leave(membership);
-        throw error;
-      }
+    try {
+      const page = grant.stream && (await this.#read(grant.stream, name, wish));
       if (client.rooms.get(name) !== membership) throw new Refusal(errors.permissionDenied);
-      // While the stream knows nothing, the room's own position is the best there is.
-      const { order } = room;
-      if (page.top.epoch === '' && order.known) page = { top: { epoch: order.epoch, offset: order.offset }, entries: [] };
-      const begun = start(wish, page, membership.collected ?? [], stream.trustsAhead);
-      order.know(begun.position.epoch === page.top.epoch ? page.top : begun.position);
-      membership.upTo = begun.upTo;
-      joined = begun;
-      if (wish.recover) this.#metrics.recovered(begun.recovered ? 'recovered' : 'unrecovered');
-      if (wish.recover && wish.strict && !begun.recovered) {
-        this.#leave(membership);
-        throw new Refusal(errors.unrecoverablePosition);
-      }
+      // From here to `goLive` nothing may be awaited: what is published in between would be lost.
+      const joined = page ? this.#begin(membership, wish, page) : { recovered: false, publications: [] };
+      reply(grant.data ? { ...joined, data: grant.data() } : joined);
+    } catch (error) {
+      if (client.rooms.get(name) === membership) this.#leave(membership);
+      throw error;
     }
-    if (grant.data) joined = { ...joined, data: grant.data() };
-    reply(joined);
     room.goLive(membership);
     this.#pushPresence(room, 'join', client.identity, membership.info);
+  }
+
+  async #read(stream: Stream, name: string, wish: Wish): Promise<StreamPage> {
+    const range: Range = wish.recover ? { since: wish.offset, limit: maxRecovered, epoch: wish.epoch || undefined } : { limit: 0 };
+    // The relay is told of a new room in a microtask, which has to come before the reading.
+    await Promise.resolve();
+    return stream.read(name, range);
+  }
+
+  /** Where the subscription starts, by what was read and what the membership collected meanwhile. */
+  #begin(membership: Membership, wish: Wish, read: StreamPage): Joined {
+    const { order, stream } = membership.room;
+    // While the stream knows nothing, the room's own position is the best there is.
+    const page = read.top.epoch === '' && order.known ? { top: { epoch: order.epoch, offset: order.offset }, entries: [] } : read;
+    const begun = start(wish, page, membership.collected ?? [], stream?.trustsAhead ?? false);
+    if (wish.recover) this.#metrics.recovered(begun.recovered ? 'recovered' : 'unrecovered');
+    if (wish.recover && wish.strict && !begun.recovered) throw new Refusal(errors.unrecoverablePosition);
+    order.know(begun.position.epoch === page.top.epoch ? page.top : begun.position);
+    membership.upTo = begun.upTo;
+    return begun;
   }
 
   /** Ends a subscription, or one about to be; with `end` the client is told so. Harmless when there is none. */

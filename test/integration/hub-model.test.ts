@@ -26,6 +26,8 @@ type Step =
   | { do: 'unsubscribe'; who: number }
   | { do: 'restore' }
   | { do: 'turn' }
+  /** Lets so many promises resolve: what is awaited within a turn gets on a little. */
+  | { do: 'breath'; promises: number }
   | { do: 'slowReads'; turns: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -38,6 +40,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('unsubscribe' as const), who: fc.integer({ min: 0, max: 2 }) }) },
   { weight: 1, arbitrary: fc.constant<Step>({ do: 'restore' }) },
   { weight: 5, arbitrary: fc.constant<Step>({ do: 'turn' }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('breath' as const), promises: fc.integer({ min: 1, max: 6 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('slowReads' as const), turns: fc.integer({ min: 0, max: 3 }) }) },
 );
 
@@ -98,6 +101,7 @@ async function live(steps: readonly Step[]): Promise<void> {
       // Deliveries of the old source do not survive its restore.
       held = [];
     } else if (one.do === 'slowReads') readTurns = one.turns;
+    else if (one.do === 'breath') for (let left = one.promises; left > 0; left--) await Promise.resolve();
     else await turn();
   }
 
