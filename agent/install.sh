@@ -117,7 +117,7 @@ Type=exec
 EnvironmentFile=$settings
 Environment=STATE_DIR=$state
 Environment=NODE_COMPILE_CACHE=$state/cache
-ExecStart="$node" --max-semi-space-size=1 --disable-proto=throw $home/agent/main.js
+ExecStart="$node" --lite-mode --max-semi-space-size=1 $home/agent/main.js
 Restart=always
 RestartSec=5
 RestartPreventExitStatus=78
@@ -168,11 +168,11 @@ start_service() {
 
 run_in_foreground() {
   say "There is no systemd to run the agent $version, so it runs here until Ctrl-C. To start it again:"
-  say "  HUB_URL='$HUB_URL' STATE_DIR='$state'${INSECURE:+ INSECURE=1} '$node' '$home/agent/main.js'"
+  say "  HUB_URL='$HUB_URL' STATE_DIR='$state'${INSECURE:+ INSECURE=1} '$node' --lite-mode '$home/agent/main.js'"
   if [ -n "$DRY_RUN" ]; then return 0; fi
   mkdir -p "$state"
   export HUB_URL ENROLMENT_TOKEN INSECURE
-  STATE_DIR=$state NODE_COMPILE_CACHE=$state/cache exec "$node" --max-semi-space-size=1 "$home/agent/main.js"
+  STATE_DIR=$state NODE_COMPILE_CACHE=$state/cache exec "$node" --lite-mode --max-semi-space-size=1 "$home/agent/main.js"
 }
 
 # All of it is read before any of it runs, so that a broken download does nothing.

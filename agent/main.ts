@@ -32,7 +32,7 @@ async function run(insecure: boolean): Promise<void> {
   let isStopping = false;
   const stop = (signal: string): void => {
     // A second signal means now.
-    if (isStopping) process.exit(1);
+    if (isStopping) process.exit(signal === 'hub gone' ? 0 : 1);
     isStopping = true;
     log.info('agent stops', { signal });
     agent.close().then(
@@ -45,6 +45,8 @@ async function run(insecure: boolean): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  // Started by a hub for its own machine: goes with it, however that ends.
+  process.on('disconnect', () => stop('hub gone'));
   await agent.done;
 }
 

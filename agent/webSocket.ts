@@ -1,14 +1,12 @@
 /** A WebSocket client over one upgraded HTTP request. */
 
 import { createHash, randomBytes } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { start } from './http.ts';
+import { ask, type Answer } from './http.ts';
 import { encodeFrame, FrameError, FrameReader, opcodes } from './wsFrames.ts';
 
 // Node 20 has no WebSocket of its own, later ones bring all of fetch with it (some MB of memory) and offer no choice of compression.
 
-const handshakeMs = 10_000;
 const maxMessageBytes = 1024 * 1024;
 const closeMs = 2_000;
 const magic = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
@@ -128,48 +126,33 @@ export class WebSocketClient {
 export async function openWebSocket(address: string, listener: Listener): Promise<WebSocketClient> {
   const url = new URL(address.replace(/^ws/, 'http'));
   const key = randomBytes(16).toString('base64');
-  const request = await start(url, {
-    agent: false,
-    headers: {
-      connection: 'Upgrade',
-      upgrade: 'websocket',
-      'sec-websocket-key': key,
-      'sec-websocket-version': '13',
-      'sec-websocket-extensions': 'permessage-deflate; client_no_context_takeover; server_no_context_takeover',
-    },
+  const answer = await ask(url, 'GET', {
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-key': key,
+    'sec-websocket-version': '13',
+    'sec-websocket-extensions': 'permessage-deflate; client_no_context_takeover; server_no_context_takeover',
   });
-  const timer = setTimeout(() => request.destroy(new Error('no answer to the WebSocket request')), handshakeMs);
+  const { status, socket, rest } = answer;
   try {
-    return await new Promise<WebSocketClient>((resolve, reject) => {
-      request.on('error', reject);
-      request.on('response', (response) => {
-        reject(new UpgradeRefusal(response.statusCode ?? 0));
-        request.destroy();
-      });
-      request.on('upgrade', (response, socket: Socket, head: Buffer) => {
-        try {
-          const client = new WebSocketClient(socket, agreedOnDeflate(response, key), listener);
-          resolve(client);
-          if (head.length > 0) socket.unshift(head);
-        } catch (error) {
-          socket.destroy();
-          reject(error instanceof Error ? error : new Error(String(error)));
-        }
-      });
-      request.end();
-    });
-  } finally {
-    clearTimeout(timer);
+    if (status !== 101) throw new UpgradeRefusal(status);
+    const client = new WebSocketClient(socket, agreedOnDeflate(answer, key), listener);
+    if (rest.length > 0) socket.unshift(rest);
+    socket.resume();
+    return client;
+  } catch (error) {
+    socket.on('error', () => {}).destroy();
+    throw error;
   }
 }
 
 /** Throws where the answer is not that of a WebSocket server to this very request. */
-function agreedOnDeflate(response: IncomingMessage, key: string): boolean {
+function agreedOnDeflate({ headers }: Answer, key: string): boolean {
   const expected = createHash('sha1')
     .update(key + magic)
     .digest('base64');
-  if (response.headers['sec-websocket-accept'] !== expected) throw new Error('the answer to the WebSocket request does not match it');
-  const extensions = response.headers['sec-websocket-extensions'];
+  if (headers.get('sec-websocket-accept') !== expected) throw new Error('the answer to the WebSocket request does not match it');
+  const extensions = headers.get('sec-websocket-extensions');
   if (extensions === undefined) return false;
   const [name, ...parameters] = extensions.split(';').map((part) => part.trim());
   // Without this the server would keep a window that this client does not keep.
