@@ -20,17 +20,20 @@ const xss = [
   '<math><mtext></mtext><a xlink:href="javascript:alert(1)">m</a></math>',
 ];
 
-/** Run in the page, as texts, because the tests' own types know no DOM. */
-const inkOfCanvas = `(canvas) => {
+/** A function that runs in the page; made of text, because the tests' own types know no DOM. */
+// oxlint-disable-next-line typescript/no-implied-eval -- the text stands in this file
+const inPage = <R>(text: string) => new Function('given', `return (${text})(given)`) as (given: unknown) => R;
+
+const inkOfCanvas = inPage<number>(`(canvas) => {
   const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
   return data.reduce((sum, value, index) => sum + value * (index % 251), 0);
-}`;
-const withoutName = `(all) => all
+}`);
+const withoutName = inPage<string[]>(`(all) => all
   .filter((one) => one.checkVisibility({ visibilityProperty: true }))
   .filter((one) => !(one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length > 0 || one.title))
-  .map((one) => one.outerHTML.slice(0, 120))`;
+  .map((one) => one.outerHTML.slice(0, 120))`);
 /** Counts the invisible frame that some small controls have around them. */
-const smallerThanAFinger = `(all) => all
+const smallerThanAFinger = inPage<string[]>(`(all) => all
   .filter((one) => one.checkVisibility() && !one.disabled)
   .filter((one) => {
     const { width, height } = one.getBoundingClientRect();
@@ -39,7 +42,7 @@ const smallerThanAFinger = `(all) => all
     const left = frame.content === 'none' ? 0 : Math.max(0, -Number.parseFloat(frame.left));
     return height + 2 * top < 44 || width + 2 * left < 40;
   })
-  .map((one) => one.outerHTML.slice(0, 120))`;
+  .map((one) => one.outerHTML.slice(0, 120))`);
 
 needs('chromium', 'linux').describe('the web UI', () => {
   let hub: TestApp;
@@ -94,10 +97,10 @@ needs('chromium', 'linux').describe('the web UI', () => {
     await page.getByRole('button', { name: 'Sign out' }).first().click();
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
     await page.getByLabel('E-mail').fill(email);
-    await page.getByLabel('Password').fill('wrong password');
+    await page.getByLabel('Password', { exact: true }).fill('wrong password');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.getByRole('alert').waitFor();
-    await page.getByLabel('Password').fill('a long enough password');
+    await page.getByLabel('Password', { exact: true }).fill('a long enough password');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await page.locator('.rail').waitFor();
   });
@@ -109,8 +112,8 @@ needs('chromium', 'linux').describe('the web UI', () => {
     expect(await page.locator('.strip').count()).toBeGreaterThanOrEqual(6);
     const value = (): Promise<string> => page.getByLabel('CPU', { exact: true }).locator('[data-headline]').innerText();
     await until(async () => /%/.test(await value()), 'the gutter has a figure');
-    const ink = (): Promise<number> => page.locator('.strip canvas').first().evaluate<number>(inkOfCanvas);
-    const place = (): Promise<string> => page.locator('.plot').first().evaluate<string>('(plot) => plot.style.transform');
+    const ink = (): Promise<number> => page.locator('.strip canvas').first().evaluate(inkOfCanvas);
+    const place = (): Promise<string> => page.locator('.plot').first().evaluate(inPage<string>('(plot) => plot.style.transform'));
     const [firstInk, firstPlace] = [await ink(), await place()];
     await until(async () => (await ink()) !== firstInk, 'the canvas was drawn anew');
     await until(async () => (await place()) !== firstPlace, 'the strip moved');
@@ -158,7 +161,7 @@ needs('chromium', 'linux').describe('the web UI', () => {
     const feed = second.page.locator('.feed');
     expect(await feed.innerText()).toContain('<img src=x onerror=alert(1)>');
     expect(await feed.locator('img, script, iframe, math, svg[onload]').count()).toBe(0);
-    const links = await feed.locator('a').evaluateAll<string[]>('(all) => all.map((link) => link.href)');
+    const links = await feed.locator('a').evaluateAll(inPage<string[]>('(all) => all.map((link) => link.href)'));
     expect(links.filter((href) => !/^https?:/.test(href))).toEqual([]);
     expect([...first.complaints, ...second.complaints]).toEqual([]);
   });
@@ -225,13 +228,13 @@ needs('chromium', 'linux').describe('the web UI', () => {
         await page.setViewportSize({ width, height: phone.height });
         expect(await page.evaluate<number>('document.documentElement.scrollWidth'), `${path} at ${width}`).toBeLessThanOrEqual(width);
       }
-      const nameless = await page.locator('button, a, input, textarea, select').evaluateAll<string[]>(withoutName);
+      const nameless = await page.locator('button, a, input, textarea, select').evaluateAll(withoutName);
       expect(nameless, path).toEqual([]);
     }
     await page.goto(hub.url + room());
     await page.locator('.strip').first().waitFor();
     expect(await page.locator('.strip').count()).toBe(4);
-    const small = await page.locator('.phone-room button, .phone-room a').evaluateAll<string[]>(smallerThanAFinger);
+    const small = await page.locator('.phone-room button, .phone-room a').evaluateAll(smallerThanAFinger);
     expect(small).toEqual([]);
     await page.getByRole('tab', { name: 'Timeline' }).click();
     await page.getByRole('log').waitFor();

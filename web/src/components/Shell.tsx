@@ -22,7 +22,7 @@ export function RailButton() {
 }
 
 const isLoopback = (name: string): boolean =>
-  name === 'localhost' || name.endsWith('.localhost') || /^127\./u.test(name) || name === '[::1]';
+  name === 'localhost' || name.endsWith('.localhost') || name.startsWith('127.') || name === '[::1]';
 
 export function PlainHttpBanner() {
   if (location.protocol !== 'http:' || isLoopback(location.hostname)) return null;

@@ -68,6 +68,8 @@ export function Spark({
   height: number;
   filled?: boolean;
 }) {
+  // The values change in place, which only `version` tells.
+  // oxlint-disable-next-line react-hooks/exhaustive-deps
   const [line, area] = useMemo(() => pathsOf(values, width, height), [values, version, width, height]);
   return (
     <svg className="spark" width={width} height={height} aria-hidden="true">

@@ -13,7 +13,8 @@ import { Toolbar } from '../components/Toolbar.tsx';
 import { useShared } from '../context.ts';
 import { age, binary, duration, nn, percent } from '../lib/format.ts';
 import { useStore } from '../lib/store.ts';
-import { NoSample, type RoomViewProps } from './Room.tsx';
+import { NoSample } from './NoSample.tsx';
+import type { RoomViewProps } from './roomView.ts';
 
 const tabs = [
   { key: 'live', title: 'Live', icon: <IconActivity size={20} stroke={1.75} /> },

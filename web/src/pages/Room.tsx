@@ -10,12 +10,13 @@ import { FileSystems, ProcessTable } from '../components/Tables.tsx';
 import { TimelinePanel } from '../components/TimelinePanel.tsx';
 import { Toolbar } from '../components/Toolbar.tsx';
 import { useKeys } from '../components/useKeys.ts';
-import { GhostStrips } from '../components/Waiting.tsx';
 import { useMedia, useShared } from '../context.ts';
 import { useStore } from '../lib/store.ts';
 import { session } from '../session.ts';
+import { NoSample } from './NoSample.tsx';
 import { NotFound } from './NotFound.tsx';
 import { PhoneRoom } from './PhoneRoom.tsx';
+import type { RoomViewProps } from './roomView.ts';
 import { type RoomParts, useRoom, windowOf } from './useRoom.ts';
 
 const timelineKey = 'hostroom.timeline.hidden';
@@ -25,20 +26,6 @@ export function Room({ hostId }: { hostId: string }) {
   const parts = useRoom(hostId, windowKey);
   if (!parts) return <div className="page" />;
   return <OpenRoom hostId={hostId} windowKey={windowKey} parts={parts} />;
-}
-
-export interface RoomViewProps {
-  parts: RoomParts;
-  name: string;
-  group: string;
-  items: readonly TimelineItem[];
-  hasSample: boolean;
-  mayManage: boolean;
-  mayPost: boolean;
-  onDialog: (dialog: HostDialog) => void;
-  onWindow: (key: string) => void;
-  inputRef: React.RefObject<HTMLTextAreaElement | null>;
-  onPick: (item: TimelineItem) => void;
 }
 
 function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: string | null; parts: RoomParts }) {
@@ -132,24 +119,6 @@ function useHasSample({ room }: RoomParts): boolean {
     return room.samples.follow(check);
   }, [room]);
   return has;
-}
-
-/** Until it is known that there is no sample, nothing is said. */
-export function NoSample({ parts }: { parts: RoomParts }) {
-  const state = useStore(parts.room.state);
-  const filling = useStore(parts.room.filling);
-  if (!state || (filling && state.status !== 'never')) return <div className="grow" />;
-  return (
-    <div className="page">
-      <div className="waiting-room">
-        {state.status === 'never' || state.status === 'online' ? (
-          <GhostStrips />
-        ) : (
-          <p className="quiet">No samples in this window. Choose a longer one, or start the agent on the host.</p>
-        )}
-      </div>
-    </div>
-  );
 }
 
 function WideRoom({ parts, name, group, items, hasSample, mayManage, mayPost, onDialog, onWindow, inputRef, onPick }: RoomViewProps) {
