@@ -57,6 +57,7 @@ export class Connection {
   constructor(services: Services, ws: WebSocket, peer: Peer, nativePings: boolean) {
     this.#services = services;
     this.#wire = new Wire(ws);
+    this.#wire.limitMessages(maxFrameBytes);
     this.#peer = peer;
     this.#address = peer.address;
     this.#nativePings = nativePings;
@@ -68,6 +69,7 @@ export class Connection {
   read(data: Buffer, isBinary: boolean): void {
     this.#midMessageSince = 0;
     if (this.#isClosed || this.#fault !== undefined) return;
+    // Without compression the wire has refused it already.
     if (data.length > (this.client?.identity.maxFrameBytes ?? maxFrameBytes)) return this.end(tooBig);
     if (isBinary) return this.#refuse('binary frame');
     const { commands, pongs, fault } = parseFrame(data.toString('utf8'), this.#services.maxDepth);
@@ -255,6 +257,7 @@ export class Connection {
       addresses.add(this.#address);
     }
     this.#state = 'connected';
+    this.#wire.limitMessages(identity.maxFrameBytes);
     this.#peer = undefined;
     const client = hub.add(this.id, identity, this.#wire);
     this.client = client;

@@ -10,7 +10,7 @@ import type { Frames } from './frame.ts';
 /** What is used of `ws` beyond its documented interface; `checkInternals` proves that it is there. */
 interface Internals {
   _socket: Socket & { _httpMessage?: ServerResponse | null };
-  _receiver: { _state: number; _fragmented: number; _bufferedBytes: number };
+  _receiver: { _state: number; _fragmented: number; _bufferedBytes: number; _maxPayload: number };
 }
 
 const open = 1;
@@ -32,6 +32,11 @@ export class Wire {
 
   get isOpen(): boolean {
     return this.ws.readyState === open;
+  }
+
+  /** Refuses longer messages at their header, with close 1009; compressed ones by their length on the wire. */
+  limitMessages(bytes: number): void {
+    (this.ws as unknown as Internals)._receiver._maxPayload = bytes;
   }
 
   /** Bytes accepted and not yet taken by the kernel. */

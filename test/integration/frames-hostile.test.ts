@@ -40,7 +40,8 @@ const broken: [string, Buffer, number][] = [
   ],
   ['length above 2^53', Buffer.from([text, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]), 1009],
   ['length of 1 MiB and one byte', clientFrame(text, '', { length: 1024 * 1024 + 1 }), 1009],
-  ['64 KiB and one byte before connect', clientFrame(text, 'x'.repeat(65_537)), 1009],
+  ['64 KiB and one byte before connect, by its header alone', clientFrame(text, '', { length: 65_537 }), 1009],
+  ['64 KiB and one byte in fragments', Buffer.concat([clientFrame(1, 'x'.repeat(40_000)), clientFrame(0, 'x'.repeat(25_537))]), 1009],
   ...(
     [
       ['lone continuation byte', [0x80]],

@@ -82,6 +82,33 @@ test('what fails for no reason of the client is error 100, logged and counted, a
   expect([logged, counted]).toEqual([['a command failed'], ['publish']]);
 });
 
+test('a grant whose data fails leaves no subscription behind, and a failing farewell harms nobody', async () => {
+  let broken = true;
+  const failing = policy({
+    subscribe: async () => ({
+      ...grant,
+      data: () => {
+        if (broken) throw new Error('no data');
+        return 1;
+      },
+    }),
+    disconnected: () => {
+      throw new Error('no farewell');
+    },
+  });
+  const server = await serve({ gateway: { policy: failing } });
+  const client = await connected(server, 'ann');
+  client.send({ id: 2, subscribe: { channel: 'a' } });
+  expect((await client.reply(2)).error).toMatchObject({ code: 100 });
+  expect(server.hub.subscriptions).toBe(0);
+  broken = false;
+  client.send({ id: 3, subscribe: { channel: 'a' } });
+  expect((await client.reply(3)).subscribe).toEqual({ data: 1 });
+  client.ws.terminate();
+  await until(() => server.gateway.connections === 0);
+  await connected(server, 'bob');
+});
+
 test('agents have their own frame cap and are not counted by address', async () => {
   const limits = { subscriptions: 8, connectionsPerUser: 1, connectionsPerAddress: 1, handshakes: 100 };
   const server = await serve({ gateway: { policy: policy({}), limits } });
