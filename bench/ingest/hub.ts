@@ -1,6 +1,6 @@
 /** The hub under measurement: real gateway, rules and writer over an embedded PostgreSQL that commits to the disk. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -34,6 +34,8 @@ const setting = (name: string): number | undefined => (process.env[name] === und
 const hostCount = Number(process.argv[2]);
 const log = pino({ level: 'silent' });
 const folder = mkdtempSync(join(tmpdir(), 'hostroom-bench-'));
+// Else the server's user could not enter, and its data would lie elsewhere.
+chmodSync(folder, 0o755);
 const closers: (() => Promise<void>)[] = [() => Promise.resolve(rmSync(folder, { recursive: true, force: true }))];
 
 const embedded = await startEmbedded({ dataDir: join(folder, 'data'), log });
@@ -65,14 +67,13 @@ for (let n = 0; n < hostCount; n++) {
   hosts.push({ id: host.id, token: await host.token() });
 }
 
-process.on('message', (question) => {
-  if (question === 'stop') {
-    void (async () => {
-      for (let close = closers.pop(); close; close = closers.pop()) await close();
-      process.disconnect?.();
-    })();
-    return;
-  }
+// The parent's end is ours, however it came.
+process.once('disconnect', () => {
+  void (async () => {
+    for (let close = closers.pop(); close; close = closers.pop()) await close();
+  })();
+});
+process.on('message', () => {
   const sorted = seconds.toSorted((a, b) => a - b);
   const at = (part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
   process.send?.({ p50: at(0.5), p99: at(0.99), max: at(1), rows: sorted.length, batches, refused } satisfies Commits);

@@ -37,8 +37,18 @@ function ownSeconds(pid: number): number {
   return ((fields[11] ?? 0) + (fields[12] ?? 0)) / ticksPerSecond;
 }
 
-const answer = async <T>(child: ChildProcess): Promise<T> => ((await once(child, 'message')) as [T])[0];
 const start = (file: string, ...args: string[]): ChildProcess => fork(join(import.meta.dirname, file), args);
+
+function answer<T>(child: ChildProcess): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const ended = (code: number | null): void => reject(new Error(`${child.spawnargs.join(' ')} ended with ${code}`));
+    child.once('exit', ended);
+    child.once('message', (message) => {
+      child.off('exit', ended);
+      resolve(message as T);
+    });
+  });
+}
 
 async function commits(hub: ChildProcess): Promise<Commits> {
   hub.send('commits');
@@ -135,5 +145,5 @@ console.log(
   `\nbatches of ${rowsPerBatch} samples, interleaved\n\n${table(['stored as', 'CPU µs per sample, driver + PostgreSQL', 'ms per commit, median'], compared)}`,
 );
 await database.close();
-hub.send('stop');
+hub.disconnect();
 await once(hub, 'exit');

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -56,6 +56,8 @@ async function killUnderLoad(committing?: (writer: SampleWriter) => Committing) 
   const seed = Math.floor(Math.random() * 1e9);
   const log = pino({ level: 'silent' });
   const folder = mkdtempSync(join(tmpdir(), 'hostroom-kill-'));
+  // Else the server's user could not enter, and its data would lie elsewhere.
+  chmodSync(folder, 0o755);
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const embedded = await startEmbedded({ dataDir: join(folder, 'data'), log });
   onTestFinished(() => embedded.close());

@@ -179,7 +179,7 @@ function agentToken(key: KeyObject, host: string, hub: string, nowMs: number): P
     .setSubject(host)
     .setAudience(hub)
     .setIssuedAt(iat)
-    .setExpirationTime(iat + 60)
+    .setExpirationTime(iat + 300)
     .setJti(newId())
     .sign(key);
 }
