@@ -20,7 +20,7 @@ import type { Config } from './config.ts';
 import { findHostKey } from './data/hosts.ts';
 import { PartitionKeeper } from './data/partitions.ts';
 import { SampleWriter } from './data/writer.ts';
-import { isAway } from './db/database.ts';
+import { isAway, type Database } from './db/database.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { hostroomPolicy } from './gateway/hostroomPolicy.ts';
 import { Hub } from './hub/hub.ts';
@@ -79,10 +79,11 @@ async function build(
   let exported: () => ReturnType<typeof exportHosts> = () => [];
   let hub: Hub | undefined;
   let writer: SampleWriter | undefined;
+  let database: Database | undefined;
   const metrics = createMetrics({
     connections: () => countConnections(hub),
     subscriptions: () => hub?.subscriptions ?? 0,
-    dbPool: () => ({}),
+    dbPool: () => database?.connections() ?? {},
     degraded: () => ({ postgresql: writer?.isAway ?? false }),
     hosts: () => exported(),
   });
@@ -96,7 +97,9 @@ async function build(
   });
   closers.add('operations server', () => opsServer.close());
 
-  const { database, identity, clock } = await openStorage(config, log, closers);
+  const storage = await openStorage(config, log, closers);
+  const { identity, clock } = storage;
+  database = storage.database;
   const { sql } = database;
   const background = (error: unknown, what: string): void => {
     metrics.error('background');

@@ -2,7 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import process from 'node:process';
-import { Closers } from './closers.ts';
+import { Closers } from './lib/closers.ts';
 import { DatabaseFault } from './db/database.ts';
 import { renewEpoch } from './db/migrate.ts';
 import { configure } from './run.ts';

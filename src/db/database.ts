@@ -33,6 +33,9 @@ export interface DatabaseOptions {
   prepare?: boolean;
 }
 
+/** `idle` wait for a statement, `busy` run one, `reserved` are inside a transaction, `connecting` are on their way. */
+export type Connections = Record<'idle' | 'busy' | 'reserved' | 'connecting', number>;
+
 export interface Database {
   /**
    * The pool. bigint columns are numbers (outside ±2^53: error), timestamptz are Dates, bytea Buffers, jsonb parsed.
@@ -41,6 +44,8 @@ export interface Database {
   readonly sql: Pool;
   /** `server_version_num`, such as 180004. */
   readonly version: number;
+  /** How many connections of the pool are in which state now. */
+  connections(): Connections;
   /** Milliseconds for one round trip; rejects after 5 s. */
   ping(): Promise<number>;
   /** Lets running statements end for up to 5 s, then closes all connections. */
@@ -65,7 +70,7 @@ export async function openDatabase(options: DatabaseOptions): Promise<Database> 
     for (let attempt = 1; ; attempt++) {
       try {
         const version = await checkServer(sql, address, log);
-        return { sql, version, ping: () => ping(sql), close: () => sql.end({ timeout: 5 }) };
+        return { sql, version, connections: () => countConnections(sql), ping: () => ping(sql), close: () => sql.end({ timeout: 5 }) };
       } catch (error) {
         if (error instanceof DatabaseFault) throw error;
         if (!mayPass(error) || performance.now() > deadline) throw new DatabaseFault(explain(error, address), { cause: error });
@@ -117,6 +122,16 @@ function toSafeInteger(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value)) throw new RangeError(`the bigint ${text} of the database does not fit a number`);
   return value;
+}
+
+function countConnections(sql: Pool): Connections {
+  const { queues } = sql as Pool & { queues: Record<'open' | 'busy' | 'full' | 'reserved' | 'connecting', { length: number }> };
+  return {
+    idle: queues.open.length,
+    busy: queues.busy.length + queues.full.length,
+    reserved: queues.reserved.length,
+    connecting: queues.connecting.length,
+  };
 }
 
 async function ping(sql: Pool): Promise<number> {

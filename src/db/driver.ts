@@ -104,6 +104,8 @@ const inConnection: readonly Mending[] = [
 const inIndex: readonly Mending[] = [
   // Seconds without a byte of an answer, after which the connection is given up.
   ['    keep_alive      : 60,\n', '    keep_alive      : 60,\n    answer_timeout  : null,\n'],
+  // How many connections are in which state is known to the driver alone; an operator wants to see it.
+  ['    options,\n    reserve,\n', '    options,\n    queues,\n    reserve,\n'],
   // Statements of a transaction that lost its connection waited for ever (1186), or ran outside of it on the slot's next connection (1155).
   [
     'new Promise((_, reject) => connection.onclose = reject)',
