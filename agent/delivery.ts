@@ -128,8 +128,12 @@ export class Delivery {
         `{"method":"backfill","data":{"publications":[${texts.join(',')}]}}`,
         backfillPatienceMs,
       );
-      this.#countRefused(reply['data']);
-      for (const entry of batch) spool.forget(entry.seq);
+      const untimely = this.#countRefused(reply['data'], batch);
+      if (untimely.length > 0) await this.#stampAnew(untimely);
+      for (const entry of batch) {
+        if (untimely.includes(entry)) entry.inFlight = false;
+        else spool.forget(entry.seq);
+      }
       this.#noteSuccess();
       log.debug('backfilled', { publications: batch.length, left: spool.depth });
       if (waiting.length > batch.length) await this.#wait(backfillPauseMs);
@@ -138,10 +142,16 @@ export class Delivery {
     }
   }
 
-  /** What a backfill refuses is refused for good: a temporary trouble refuses the whole of it. */
-  #countRefused(data: unknown): void {
+  /** What a backfill refuses is refused for good, but for a wrong time: those entries are given back. */
+  #countRefused(data: unknown, batch: readonly SpoolEntry[]): SpoolEntry[] {
     const refused = typeof data === 'object' && data !== null && 'refused' in data && Array.isArray(data.refused) ? data.refused : [];
-    for (const one of refused as { code?: unknown }[]) this.#parts.onDropped(String(one?.code));
+    const untimely: SpoolEntry[] = [];
+    for (const one of refused as { at?: unknown; kind?: unknown; code?: unknown }[]) {
+      const entry = one?.code === errors.clock.code ? batch.find(({ at, kind }) => at === one.at && kind === one.kind) : undefined;
+      if (entry) untimely.push(entry);
+      else this.#parts.onDropped(String(one?.code));
+    }
+    return untimely;
   }
 
   /** Temporary trouble keeps the publications for another try, any other refusal drops them. */

@@ -63,6 +63,9 @@ check_node() {
   major=$("$node" -p 'process.versions.node.split(".")[0]') || fail "$node does not run."
   [ "$major" -ge 20 ] || fail "Node.js 20 or newer is needed; $node is version $major. Install a newer one and run this again."
   node=$("$node" -p 'process.execPath')
+  flags=--max-semi-space-size=1
+  # Without optimizing compilers it takes less memory; older versions complain about that.
+  if [ -z "$("$node" --lite-mode -e 0 2>&1)" ]; then flags="--lite-mode $flags"; fi
 }
 
 unpack() {
@@ -117,7 +120,7 @@ Type=exec
 EnvironmentFile=$settings
 Environment=STATE_DIR=$state
 Environment=NODE_COMPILE_CACHE=$state/cache
-ExecStart="$node" --lite-mode --max-semi-space-size=1 $home/agent/main.js
+ExecStart="$node" $flags $home/agent/main.js
 Restart=always
 RestartSec=5
 RestartPreventExitStatus=78
@@ -168,11 +171,11 @@ start_service() {
 
 run_in_foreground() {
   say "There is no systemd to run the agent $version, so it runs here until Ctrl-C. To start it again:"
-  say "  HUB_URL='$HUB_URL' STATE_DIR='$state'${INSECURE:+ INSECURE=1} '$node' --lite-mode '$home/agent/main.js'"
+  say "  HUB_URL='$HUB_URL' STATE_DIR='$state'${INSECURE:+ INSECURE=1} '$node' $flags '$home/agent/main.js'"
   if [ -n "$DRY_RUN" ]; then return 0; fi
   mkdir -p "$state"
   export HUB_URL ENROLMENT_TOKEN INSECURE
-  STATE_DIR=$state NODE_COMPILE_CACHE=$state/cache exec "$node" --lite-mode --max-semi-space-size=1 "$home/agent/main.js"
+  STATE_DIR=$state NODE_COMPILE_CACHE=$state/cache exec "$node" $flags "$home/agent/main.js"
 }
 
 # All of it is read before any of it runs, so that a broken download does nothing.

@@ -30,6 +30,8 @@ export interface AgentHub {
   /** Enrolment requests taken, by token. */
   enrolled: { token: string; publicKey: Record<string, string>; hostId: string; name: string }[];
   inventories: unknown[];
+  /** Bytes of all TCP connections so far, both directions, without IP and TCP headers. */
+  traffic(): { received: number; sent: number };
   /** Faults of what agents sent. */
   faults: string[];
   /** What a test may turn at any time. */
@@ -62,6 +64,14 @@ export async function startAgentHub(port = 0): Promise<AgentHub> {
     committed: [],
     enrolled: [],
     inventories: [],
+    traffic: () => {
+      const total = { ...ended };
+      for (const socket of sockets) {
+        total.received += socket.bytesRead;
+        total.sent += socket.bytesWritten;
+      }
+      return total;
+    },
     faults: [],
     behaviour: {
       timeShiftMs: 0,
@@ -78,6 +88,7 @@ export async function startAgentHub(port = 0): Promise<AgentHub> {
     },
   };
   const sockets = new Set<Socket>();
+  const ended = { received: 0, sent: 0 };
   const now = (): number => Date.now() + hub.behaviour.timeShiftMs;
 
   const server = createServer((request, response) => {
@@ -100,7 +111,11 @@ export async function startAgentHub(port = 0): Promise<AgentHub> {
   });
   server.on('connection', (socket) => {
     sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
+    socket.on('close', () => {
+      sockets.delete(socket);
+      ended.received += socket.bytesRead;
+      ended.sent += socket.bytesWritten;
+    });
   });
 
   const upgrades = new WebSocketServer({
