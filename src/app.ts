@@ -228,8 +228,9 @@ async function build(
     },
     webRoot: join(root, 'web/dist'),
     version,
+    // Upgrades on its routes only: it has to know of all others.
+    first: (app) => gateway.register(app),
   });
-  await gateway.register(server);
   closers.add('HTTP server', () => server.close());
   await server.listen({ host: config.host, port: config.port });
   notReady = undefined;

@@ -3,22 +3,40 @@
 import { parseArgs } from 'node:util';
 import process from 'node:process';
 import { makeSignInLink } from './actions/signInLink.ts';
+import { DatabaseFault } from './db/database.ts';
+import { runningEmbedded } from './db/embedded.ts';
+import { AppError } from './errors.ts';
 import { Closers } from './lib/closers.ts';
+import { createLog } from './ops/log.ts';
 import { configure, startOrExplain } from './run.ts';
 import { stopOnSignal } from './stop.ts';
 import { openStorage } from './storage.ts';
 
 const { values } = parseArgs({ options: { 'sign-in-link': { type: 'boolean', default: false } } });
 const { config, log } = await configure();
+if (values['sign-in-link']) await printLink();
+else await run();
 
-if (values['sign-in-link']) {
-  const closers = new Closers();
-  const { database } = await openStorage(config, log, closers);
-  process.stdout.write(`${await makeSignInLink(database.sql, config.publicUrl)}\n`);
-  await closers.close((error, what) => log.error({ err: error, what }, 'could not be closed'));
-} else {
+async function run(): Promise<void> {
   const app = await startOrExplain(config, log);
   const link = await app.signInLink();
   if (link !== undefined) process.stdout.write(`Sign in once within 24 hours: ${link}\n`);
   stopOnSignal(app, config.shutdownGraceMs, (error) => log.fatal({ err: error }, 'the stop was not clean'));
+}
+
+async function printLink(): Promise<void> {
+  const quiet = createLog('warn');
+  const closers = new Closers();
+  // A hub that runs has the embedded database open already.
+  const databaseUrl = config.databaseUrl ?? runningEmbedded(config.dataDir);
+  try {
+    const { database } = await openStorage({ ...config, databaseUrl }, quiet, closers);
+    process.stdout.write(`${await makeSignInLink(database.sql, config.publicUrl)}\n`);
+  } catch (error) {
+    if (!(error instanceof DatabaseFault) && !(error instanceof AppError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  } finally {
+    await closers.close((error, what) => quiet.error({ err: error, what }, 'could not be closed'));
+  }
 }

@@ -1,11 +1,12 @@
 /** Starts a hub for a person at a terminal: configuration, log, faults in plain words, stop on a signal. */
 
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { startApp, type App } from './app.ts';
 import { atPort, ConfigError, readConfig, warnings, type Config } from './config.ts';
 import { DatabaseFault } from './db/database.ts';
+import { lockFolder } from './db/folderLock.ts';
 import { freePort } from './lib/freePort.ts';
 import { createLog, type Log } from './ops/log.ts';
 
@@ -49,7 +50,10 @@ function explain(error: unknown, config: Config): string | undefined {
   const name = port === config.opsPort ? 'OPS_PORT' : 'PORT';
   switch (code) {
     case 'EADDRINUSE':
-      return `${name}: port ${port} is taken by another program. Stop that one, or set ${name} to a free port, such as ${name}=${(port ?? 0) + 10}.`;
+      return (
+        inUse(config) ??
+        `${name}: port ${port} is taken by another program. Stop that one, or set ${name} to a free port, such as ${name}=${(port ?? 0) + 10}.`
+      );
     case 'EACCES':
       return port === undefined
         ? `DATA_DIR: ${(error as Error).message}. Give this user the right to write there, or set DATA_DIR to another folder.`
@@ -61,5 +65,16 @@ function explain(error: unknown, config: Config): string | undefined {
       return `DATA_DIR: no space is left on the disk of ${config.dataDir}. Free some, or set DATA_DIR to a folder on another disk.`;
     default:
       return undefined;
+  }
+}
+
+/** Says so when the port is taken by the hub that uses this very data folder. */
+function inUse(config: Config): string | undefined {
+  if (config.databaseUrl !== undefined || !existsSync(config.dataDir)) return undefined;
+  try {
+    lockFolder(config.dataDir).release();
+    return undefined;
+  } catch (error) {
+    return error instanceof DatabaseFault ? error.message : undefined;
   }
 }

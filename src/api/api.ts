@@ -41,11 +41,13 @@ export type ApiParts = AuthNeeds &
     /** The built web UI. */
     webRoot: string;
     version: string;
+    /** Runs before any route is added, for what has to see them all. */
+    first?(app: FastifyInstance): Promise<void>;
   };
 
 const bodyMaxBytes = 100 * 1024;
 
-/** Routes may still be added to the server that is given back, such as the WebSocket's; `listen` is the caller's. */
+/** `listen` is the caller's. */
 export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
   const log: FastifyBaseLogger = parts.log;
   const app = Fastify({
@@ -76,6 +78,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
   refuseForeignPages(app, parts);
   countRequests(app, parts.metrics);
 
+  await parts.first?.(app);
   await app.register(cookie);
   await describeApi(app, parts);
   await app.register(

@@ -1,12 +1,12 @@
 /** Runs the PostgreSQL that comes with hostroom, in the data folder, for hubs without a DATABASE_URL. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { BaseLogger } from 'pino';
 import { openDatabase } from './database.ts';
 import { findBinaries, prepareBinaries } from './embeddedBinaries.ts';
-import { databaseName, prepareCluster } from './embeddedCluster.ts';
+import { databaseName, prepareCluster, readPassword } from './embeddedCluster.ts';
 import { choosePlace, makeDataFolder, makeAccountFolder, writeRecord } from './embeddedPlace.ts';
 import { type Server, superviseServer, untilReady } from './embeddedServer.ts';
 import { freePort } from '../lib/freePort.ts';
@@ -106,11 +106,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
     const server: Server = await superviseServer({ binaries, place, socketFolder, port, settings, log }, running?.pid);
     undo.push(() => server.close());
 
-    const address = (database: string): string => {
-      const host = process.platform === 'win32' ? '127.0.0.1' : socketFolder;
-      const query = new URLSearchParams({ host, port: String(port), user: databaseName, password });
-      return `postgres:///${database}?${query.toString().replaceAll('+', '%20')}`;
-    };
+    const address = (database: string): string => addressOf(database, { socketFolder, port, password });
     await makeDatabase(address('postgres'));
     log.info(
       {
@@ -132,6 +128,21 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<Embedded>
       { cause: error },
     );
   }
+}
+
+/** The database of the server that another process supervises now, for openDatabase; undefined where none runs. */
+export function runningEmbedded(dataDir: string): string | undefined {
+  if (!existsSync(join(dataDir, 'hub.lock'))) return undefined;
+  const { home, cluster } = choosePlace(makeDataFolder(dataDir));
+  const running = findPostmaster(cluster);
+  if (running?.status !== 'ready') return undefined;
+  return addressOf(databaseName, { ...running, password: readPassword(home) });
+}
+
+function addressOf(database: string, at: { socketFolder: string; port: number; password: string }): string {
+  const host = process.platform === 'win32' ? '127.0.0.1' : at.socketFolder;
+  const query = new URLSearchParams({ host, port: String(at.port), user: databaseName, password: at.password });
+  return `postgres:///${database}?${query.toString().replaceAll('+', '%20')}`;
 }
 
 async function makeDatabase(url: string): Promise<void> {

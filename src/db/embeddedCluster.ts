@@ -24,6 +24,12 @@ export async function prepareCluster(binaries: Binaries, place: Place): Promise<
     return password;
   }
   checkVersion(binaries, place);
+  return readPassword(place.home);
+}
+
+/** Throws DatabaseFault where it is missing. */
+export function readPassword(home: string): string {
+  const passwordFile = join(home, 'password');
   if (existsSync(passwordFile)) return readFileSync(passwordFile, 'utf8').trim();
   throw new DatabaseFault(
     `${passwordFile} is missing, without which the database beside it cannot be opened. Restore it from a backup of the data folder.`,

@@ -14,7 +14,7 @@ export const layers: readonly (readonly string[])[] = [
   ['src/hub', 'src/data'],
   ['src/relay', 'src/db'],
   ['src/ops'],
-  ['src/protocol', 'src/errors.ts', 'src/config.ts', 'src/closers.ts'],
+  ['src/protocol', 'src/errors.ts', 'src/config.ts'],
   ['src/lib'],
 ];
 
