@@ -50,7 +50,11 @@ const hub = await startAgentHub();
 const folder = mkdtempSync(join(tmpdir(), 'bench-agent-'));
 const children: ChildProcess[] = [];
 const start = (args: string[], env: Record<string, string> = {}): number => {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'], env: { PATH: process.env['PATH'], ...env } });
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    cwd: import.meta.dirname,
+    env: { PATH: process.env['PATH'], ...env },
+  });
   children.push(child);
   return child.pid!;
 };
