@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import {
@@ -92,4 +93,11 @@ test('scaling keeps the digits that carry meaning', () => {
 
 test('no exported name ends like a counter or a histogram', () => {
   for (const metric of catalogue) expect(prometheusName(metric)).toMatch(/^hostroom_host_[a-z0-9_]+(?<!_total|_count|_sum|_bucket|_info)$/);
+});
+
+test('the documentation lists them all', () => {
+  const text = readFileSync(new URL('../../docs/agent.md', import.meta.url), 'utf8');
+  expect(
+    catalogue.filter(({ name, title }) => !new RegExp(`\\| \`${name.replace('*', '<\\w+>')}\` \\|[^|]*\\| ${title} \\|`).test(text)),
+  ).toEqual([]);
 });
