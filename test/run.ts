@@ -1,7 +1,7 @@
 /** `npm test`: gets what the tests need, runs them on embedded PostgreSQL and on an installed one, and ends with one line of counts. */
 
-import { spawn } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { installTools } from './support/install.ts';
 import { startPostgresServer } from './support/postgresServer.ts';
@@ -21,11 +21,23 @@ async function runTests(title: string, filters: readonly string[], environment: 
   const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs');
   const args = [vitest, 'run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...filters];
   const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...environment } });
+  const watch = endAfter(report, child);
   const code = await new Promise<number>((done, fail) => {
     child.once('error', fail);
     child.once('exit', (exitCode) => done(exitCode ?? 1));
   });
+  clearInterval(watch);
   return readResults(report, code);
+}
+
+/** Ends a run that has written its report and does not end by itself: something was left open, which is a failure, not a reason to wait. */
+function endAfter(report: string, child: ChildProcess): NodeJS.Timeout {
+  let patience = 60;
+  return setInterval(() => {
+    if (!existsSync(report) || --patience > 0) return;
+    if (patience === 0) console.error('The tests are done, but their process does not end: something they started is still open.');
+    child.kill(patience > -20 ? 'SIGTERM' : 'SIGKILL');
+  }, 1_000);
 }
 
 /** The test files that reach the database, by their imports. */
