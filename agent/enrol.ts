@@ -25,7 +25,7 @@ export class EnrolmentRefused extends Error {
  */
 export async function enrol(parts: EnrolParts, known: Identity | undefined): Promise<Identity> {
   const { enrolmentToken: token, stateDir, log } = parts;
-  const stored = known ?? Identity.load(stateDir);
+  const stored = known ?? load(stateDir);
   if (stored?.enrolment && (known || token === undefined || stored.belongsTo(token))) return stored;
   if (token === undefined) {
     throw new EnrolmentRefused(
@@ -34,10 +34,10 @@ export async function enrol(parts: EnrolParts, known: Identity | undefined): Pro
   }
   const own = stored?.belongsTo(token) ? stored : Identity.create(token);
   // Until the hub agreed, an identity that works is not overwritten.
-  if (!stored?.enrolment) own.save(stateDir);
+  if (!stored?.enrolment) save(own, stateDir);
   try {
     const enrolled = own.enrolled(await ask(parts, token, own));
-    enrolled.save(stateDir);
+    save(enrolled, stateDir);
     log.info('enrolled', { room: enrolled.enrolment?.room });
     return enrolled;
   } catch (error) {
@@ -51,6 +51,28 @@ export async function enrol(parts: EnrolParts, known: Identity | undefined): Pro
     throw new EnrolmentRefused(
       `The hub refused the enrolment token (${error.message}). Make a new one in the hub; each works once and for 15 minutes.`,
     );
+  }
+}
+
+/** A damaged or foreign file needs a person: making a new identity over it would lose the host. */
+function load(stateDir: string): Identity | undefined {
+  try {
+    return Identity.load(stateDir);
+  } catch (error) {
+    throw new EnrolmentRefused((error as Error).message, { cause: error });
+  }
+}
+
+function save(identity: Identity, stateDir: string): void {
+  try {
+    identity.save(stateDir);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // A full disk may have room again.
+    if (code === 'ENOSPC' || code === 'EDQUOT') throw error;
+    throw new EnrolmentRefused(`The state folder cannot be written (${message}). Set STATE_DIR to a folder that this user may write.`, {
+      cause: error,
+    });
   }
 }
 

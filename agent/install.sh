@@ -111,7 +111,6 @@ write_unit() {
   cat >"$DESTDIR$unit" <<UNIT
 [Unit]
 Description=hostroom agent
-Documentation=$HUB_URL
 Wants=network-online.target
 After=network-online.target
 

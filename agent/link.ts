@@ -223,7 +223,7 @@ export class Link {
     if (error instanceof Closed) return this.#afterClose(error.end);
     this.#syncedMs = -Infinity;
     const isFirst = this.#failures === 0;
-    this.#parts.log[isFirst ? 'warn' : 'debug']('the hub cannot be reached; trying again', {
+    this.#parts.log[isFirst ? 'warn' : 'debug']('no connection to the hub; trying again', {
       hub: this.#parts.hubUrl,
       error: String(error),
     });

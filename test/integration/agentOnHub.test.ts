@@ -1,6 +1,6 @@
 /** The real agent on a real hub: from the enrolment token to committed rows. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
@@ -86,4 +86,13 @@ test('the packed agent and its script are served to anyone', async () => {
   expect(script).toContain(`HUB_URL=\${HUB_URL:-'${hub.config.publicUrl}'}`);
   const tarball = Buffer.from(await (await fetch(`${hub.url}/agent.tgz`)).arrayBuffer());
   expect([tarball[0], tarball[1]]).toEqual([0x1f, 0x8b]);
+});
+
+test('an identity that cannot be read is told, not replaced', async () => {
+  const hub = await startTestApp(onTestFinished);
+  const stateDir = makeStateDir();
+  writeFileSync(join(stateDir, 'identity.json'), '{"key":');
+  const { agent } = await startOn(hub, stateDir, await hub.app.localEnrolment());
+  await expect(agent.done).rejects.toThrow(/identity.json cannot be used.*remove it to enrol again/);
+  expect(readFileSync(join(stateDir, 'identity.json'), 'utf8')).toBe('{"key":');
 });

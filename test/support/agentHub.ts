@@ -1,7 +1,8 @@
 /** A hub of the agent's side of the contract, over real HTTP and WebSocket, whose answers a test decides. */
 
 import { createPublicKey, randomUUID, verify } from 'node:crypto';
-import { createServer, type IncomingMessage } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { WebSocketServer, type WebSocket } from 'ws';
 import type { AgentPublication } from '../../src/protocol/kinds.ts';
@@ -56,7 +57,8 @@ const read = async (request: IncomingMessage): Promise<string> => {
   return text;
 };
 
-export async function startAgentHub(port = 0): Promise<AgentHub> {
+/** With `tls` it speaks https, as `localhost`. */
+export async function startAgentHub(port = 0, tls?: { key: string; cert: string }): Promise<AgentHub> {
   const hub: AgentHub = {
     url: '',
     hubId: randomUUID(),
@@ -91,7 +93,7 @@ export async function startAgentHub(port = 0): Promise<AgentHub> {
   const ended = { received: 0, sent: 0 };
   const now = (): number => Date.now() + hub.behaviour.timeShiftMs;
 
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     const answer = (status: number, body: object): void => {
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     };
@@ -108,7 +110,8 @@ export async function startAgentHub(port = 0): Promise<AgentHub> {
         answer(200, { hostId, room: `host:${hostId}`, hub: hub.hubId, time: now() });
       });
     } else answer(404, { code: 'not_found', title: 'There is no such thing.' });
-  });
+  };
+  const server = tls ? createTlsServer(tls, listener) : createServer(listener);
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => {
@@ -182,6 +185,6 @@ export async function startAgentHub(port = 0): Promise<AgentHub> {
   }
 
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  hub.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  hub.url = `${tls ? 'https://localhost' : 'http://127.0.0.1'}:${(server.address() as AddressInfo).port}`;
   return hub;
 }

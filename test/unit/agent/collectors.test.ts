@@ -214,7 +214,12 @@ test('processes are compared with their own past only', () => {
   const collector = new ProcessesCollector({ pageBytes: 4096, ticksPerSecond: 100 }, root);
   expect(collector.scan(0)).toEqual([]);
   // One goes on, one is replaced under the same number, one is new, one is old but was not seen before.
-  write(root, { '10/stat': stat('a (b) c', 1_500, 50), '20/stat': stat('new', 200, 900), '40/stat': stat('hidden', 1e9, 55), '40/io': 'x\n' });
+  write(root, {
+    '10/stat': stat('a (b) c', 1_500, 50),
+    '20/stat': stat('new', 200, 900),
+    '40/stat': stat('hidden', 1e9, 55),
+    '40/io': 'x\n',
+  });
   const top = collector.scan(10_000);
   expect(top.map(({ pid, name, cpu, memory }) => [pid, name, cpu, memory])).toEqual([
     [10, 'a (b) c', 0.5, 40_960],
@@ -230,7 +235,11 @@ test('the lines of the helper programs of other platforms are understood', () =>
   expect(vmStat('    free   active   specul inactive throttle    wired')).toBeUndefined();
   expect(vmStat('   10000   500000     1000   20000        0   100000')?.['memory.available']).toBe(31_000 * 16_384);
   expect(netstatLine('    packets  errs idrops      bytes    packets  errs      bytes colls')).toBeUndefined();
-  expect(netstatLine('  12 0 3456 7 1 890 0')).toMatchObject({ 'net.all.receive': 3456, 'net.all.transmit': 890, 'net.all.transmit_errors': 1 });
+  expect(netstatLine('  12 0 3456 7 1 890 0')).toMatchObject({
+    'net.all.receive': 3456,
+    'net.all.transmit': 890,
+    'net.all.transmit_errors': 1,
+  });
   expect(windowsLine('1 2 3 4 5 6')).toMatchObject({ 'net.all.receive': 1, 'disk.all.writes': 6 });
   expect(windowsLine('Fehler')).toBeUndefined();
 });
@@ -239,7 +248,9 @@ test('a helper program that ends is started again', async () => {
   const lines: string[] = [];
   const logged: string[] = [];
   const log = createLog('info', (line) => logged.push(line));
-  const feed = startFeed(process.execPath, ['-e', 'console.log("one line"); process.stdout.write("half")'], log, (line) => lines.push(line));
+  const feed = startFeed(process.execPath, ['-e', 'console.log("one line"); process.stdout.write("half")'], log, (line) =>
+    lines.push(line),
+  );
   await until(() => lines.length >= 2);
   feed.close();
   expect(lines.every((line) => line === 'one line')).toBe(true);

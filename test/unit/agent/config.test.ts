@@ -21,11 +21,21 @@ test('all faults are told at once', () => {
   expect(faults.map((fault) => fault.split(' ')[0])).toEqual(['LOG_LEVEL', 'HUB_URL', 'INTERVAL', 'ENROLMENT_TOKEN']);
 });
 
-test.each(['http://localhost:8080', 'http://127.0.0.1', 'http://[::1]:9', 'https://hub.example.net', 'https://hub.example.net/under/'])('%s is allowed', (url) => {
-  expect(faultsOf({ HUB_URL: url })).toEqual([]);
-});
+test.each(['http://localhost:8080', 'http://127.0.0.1', 'http://[::1]:9', 'https://hub.example.net', 'https://hub.example.net/under/'])(
+  '%s is allowed',
+  (url) => {
+    expect(faultsOf({ HUB_URL: url })).toEqual([]);
+  },
+);
 
-test.each(['http://hub.example.net', 'http://10.0.0.1:8080', 'http://localhost.evil.net', 'ftp://x', 'https://user:secret@hub', 'https://hub?x=1'])('%s is refused', (url) => {
+test.each([
+  'http://hub.example.net',
+  'http://10.0.0.1:8080',
+  'http://localhost.evil.net',
+  'ftp://x',
+  'https://user:secret@hub',
+  'https://hub?x=1',
+])('%s is refused', (url) => {
   expect(faultsOf({ HUB_URL: url })).toHaveLength(1);
 });
 

@@ -2,7 +2,14 @@ import { expect, test } from 'vitest';
 import { HubClock, ClockWatch } from '../../../agent/clock.ts';
 import { MemorySpool, textOf, type Draft } from '../../../agent/spool.ts';
 
-const draft = (seq: number, kind: Draft['kind'] = 'sample'): Draft => ({ kind, boot: 'b', seq, takenMs: seq, at: seq, body: '"metrics":{}' });
+const draft = (seq: number, kind: Draft['kind'] = 'sample'): Draft => ({
+  kind,
+  boot: 'b',
+  seq,
+  takenMs: seq,
+  at: seq,
+  body: '"metrics":{}',
+});
 
 test('gives back what was not forgotten, oldest first', () => {
   const spool = new MemorySpool();
@@ -62,10 +69,10 @@ test('after a step back of more than a minute the hub would refuse to count on',
 
 test('a jump of the wall clock or a sleep is seen once', () => {
   const watch = new ClockWatch();
-  expect([watch.hasJumped(1_000, 0), watch.hasJumped(2_010, 1_000), watch.hasJumped(60_000, 2_000), watch.hasJumped(61_000, 3_000)]).toEqual([
-    false,
-    false,
-    true,
-    false,
-  ]);
+  expect([
+    watch.hasJumped(1_000, 0),
+    watch.hasJumped(2_010, 1_000),
+    watch.hasJumped(60_000, 2_000),
+    watch.hasJumped(61_000, 3_000),
+  ]).toEqual([false, false, true, false]);
 });

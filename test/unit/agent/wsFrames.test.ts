@@ -9,7 +9,11 @@ const maxBytes = 10_000;
 function frame(first: number, payload: Buffer): Buffer {
   const { length } = payload;
   const head =
-    length < 126 ? Buffer.from([first, length]) : length < 65_536 ? Buffer.from([first, 126, length >> 8, length & 255]) : Buffer.from([first, 127, 0, 0, 0, 0, ...u32(length)]);
+    length < 126
+      ? Buffer.from([first, length])
+      : length < 65_536
+        ? Buffer.from([first, 126, length >> 8, length & 255])
+        : Buffer.from([first, 127, 0, 0, 0, 0, ...u32(length)]);
   return Buffer.concat([head, payload]);
 }
 const u32 = (value: number): number[] => [value >>> 24, (value >>> 16) & 255, (value >>> 8) & 255, value & 255];
@@ -26,23 +30,32 @@ const closeCodeOf = (bytes: Buffer, mayDeflate = true): number | undefined => {
 
 test('messages come out whole, however the bytes are cut', () => {
   fc.assert(
-    fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 5 }), fc.array(fc.integer({ min: 1, max: 50 })), (payloads, cuts) => {
-      const bytes = Buffer.concat(payloads.map((payload) => frame(0x81, Buffer.from(payload))));
-      const reader = new FrameReader(maxBytes, true);
-      const messages: Message[] = [];
-      let offset = 0;
-      for (const cut of [...cuts, bytes.length]) {
-        messages.push(...reader.push(bytes.subarray(offset, offset + cut)));
-        offset += cut;
-      }
-      expect(messages.map((message) => [...message.payload])).toEqual(payloads.map((payload) => [...payload]));
-    }),
+    fc.property(
+      fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 5 }),
+      fc.array(fc.integer({ min: 1, max: 50 })),
+      (payloads, cuts) => {
+        const bytes = Buffer.concat(payloads.map((payload) => frame(0x81, Buffer.from(payload))));
+        const reader = new FrameReader(maxBytes, true);
+        const messages: Message[] = [];
+        let offset = 0;
+        for (const cut of [...cuts, bytes.length]) {
+          messages.push(...reader.push(bytes.subarray(offset, offset + cut)));
+          offset += cut;
+        }
+        expect(messages.map((message) => [...message.payload])).toEqual(payloads.map((payload) => [...payload]));
+      },
+    ),
   );
 });
 
 test('fragments with a control frame between them make one message', () => {
   const reader = new FrameReader(maxBytes, false);
-  const bytes = Buffer.concat([frame(0x01, Buffer.from('ab')), frame(0x89, Buffer.from('p')), frame(0x00, Buffer.from('c')), frame(0x80, Buffer.from('d'))]);
+  const bytes = Buffer.concat([
+    frame(0x01, Buffer.from('ab')),
+    frame(0x89, Buffer.from('p')),
+    frame(0x00, Buffer.from('c')),
+    frame(0x80, Buffer.from('d')),
+  ]);
   expect(reader.push(bytes).map(({ opcode, payload }) => [opcode, payload.toString()])).toEqual([
     [opcodes.ping, 'p'],
     [opcodes.text, 'abcd'],
