@@ -1,0 +1,127 @@
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { freshDatabase } from '../support/database.ts';
+import { RawClient } from '../support/rawClient.ts';
+import { connectAgent } from '../support/samples.ts';
+import { startTestHub } from '../support/testHub.ts';
+import type { TestHub } from '../support/testHub.ts';
+import { until } from '../support/until.ts';
+
+let hub: TestHub;
+beforeAll(async () => {
+  hub = await startTestHub(afterAll, {
+    database: await freshDatabase(afterAll),
+    gapQuietMs: 300,
+    presence: { goneAfterMs: 300, refreshMs: 100, sweepMs: 100 },
+  });
+});
+
+const events = async (host: string, what: string) =>
+  (
+    await hub.sql<{ body: { what: string; details: Record<string, unknown> }; at: Date; until: Date | null }[]>`
+    select body, at, until from message where room = ${host} and kind = 'event' order by "offset"`
+  ).filter((row) => row.body.what === what);
+
+async function viewer(role: 'viewer' | 'none' = 'viewer'): Promise<RawClient> {
+  const person = await hub.addPerson(role);
+  const client = await RawClient.connect(hub.url, person.accessToken);
+  onTestFinished(() => client.close());
+  return client;
+}
+
+test('the newest connection wins and the loser is told', async () => {
+  const host = await hub.addHost();
+  const first = await connectAgent(hub, host, { connection: 5 });
+  await expect(connectAgent(hub, host, { boot: first.boot, connection: 4 })).rejects.toThrow('4500');
+  expect((await first.publish()).publish).toEqual({});
+  const second = await connectAgent(hub, host, { boot: first.boot, connection: 6 });
+  await until(() => first.client.closed);
+  expect(first.client.closed).toEqual({ code: 4500, reason: 'replaced' });
+  const third = await connectAgent(hub, host);
+  await until(() => second.client.closed);
+  expect(second.client.closed?.code).toBe(4500);
+  expect((await third.publish()).publish).toEqual({});
+  await third.client.close();
+});
+
+test('agents that push each other out are told of as sharing one identity', async () => {
+  const host = await hub.addHost();
+  const agents = [];
+  for (let i = 0; i < 4; i++) agents.push(await connectAgent(hub, host));
+  await until(async () => (await events(host.id, 'identity_shared')).length === 1);
+  await agents[3]!.client.close();
+});
+
+test('joined and left are told once, and not for a reconnect', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  await until(async () => (await events(host.id, 'agent_joined')).length === 1);
+  const watching = await viewer();
+  await watching.call('subscribe', { channel: agent.room });
+  const present = await watching.call('presence', { channel: agent.room });
+  expect(Object.values(present.presence.presence)).toContainEqual(
+    expect.objectContaining({ conn_info: { kind: 'agent', name: host.name } }),
+  );
+  await agent.client.close();
+  const back = await connectAgent(hub, host, { boot: agent.boot, connection: 2 });
+  await back.client.close();
+  await until(async () => (await events(host.id, 'agent_left')).length === 1);
+  expect(await events(host.id, 'agent_joined')).toHaveLength(1);
+  expect(watching.pushes.filter((push) => push.leave).length).toBe(2);
+  await until(() => hub.fleet.summary(host.id)?.status === 'offline');
+});
+
+test('an agent left online by a hub that died is swept', async () => {
+  const host = await hub.addHost();
+  await hub.sql`update host set online = true, seen_at = now() - interval '1 minute' where id = ${host.id}`;
+  await until(async () => (await events(host.id, 'agent_left')).length === 1);
+});
+
+test('a later boot time in the inventory is an event', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  const tell = (bootedAt: number) =>
+    agent.client.call('rpc', { method: 'inventory', data: { os: 'Debian 13', kernel: '6.18', bootedAt, disks: [] } });
+  const bootedAt = hub.clock.now() - 1_000_000;
+  expect((await tell(bootedAt)).rpc).toEqual({ data: {} });
+  await tell(bootedAt + 900);
+  expect(await events(host.id, 'host_booted')).toHaveLength(0);
+  await tell(bootedAt + 500_000);
+  const [booted] = await events(host.id, 'host_booted');
+  expect(booted?.at.getTime()).toBe(bootedAt + 500_000);
+  expect((await agent.client.call('rpc', { method: 'inventory', data: [] })).error?.code).toBe(107);
+  await agent.client.close();
+});
+
+test('the fleet room tells what changed, and everything to who enters', async () => {
+  const host = await hub.addHost();
+  const quiet = await hub.addHost('quiet');
+  const agent = await connectAgent(hub, host);
+  const room = `fleet:${hub.group}`;
+  const watching = await viewer();
+  await watching.call('subscribe', { channel: room });
+  const sample = agent.sample();
+  await agent.publish(sample);
+  const told = await until(() =>
+    watching.publications(room).find((data) => (data['hosts'] as Record<string, { cpu: unknown }>)[host.id]?.cpu === 0.25),
+  );
+  expect((told['hosts'] as Record<string, unknown>)[host.id]).toEqual({
+    status: 'online',
+    at: sample.at,
+    cpu: 0.25,
+    memory: 0.25,
+    disk: null,
+    receive: 100,
+    transmit: 50,
+    alerts: 0,
+  });
+  const entered = await (await viewer()).call('subscribe', { channel: room });
+  expect(entered.subscribe.recoverable).toBeUndefined();
+  expect(entered.subscribe.data.hosts).toMatchObject({
+    [host.id]: { status: 'online', cpu: 0.25 },
+    [quiet.id]: { status: 'never', cpu: null },
+  });
+  expect((await watching.call('history', { channel: room, limit: 1 })).error?.code).toBe(108);
+  expect(hub.fleet.recentCpu(host.id)).toMatchObject({ at: sample.at });
+  expect(hub.fleet.recentCpu(host.id)!.values.at(-1)).toBe(0.25);
+  await agent.client.close();
+});
