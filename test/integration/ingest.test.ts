@@ -92,11 +92,14 @@ test('what is not valid is refused with the field named, others go on', async ()
 test('one agent that does not wait for replies fills the queue for itself only', async () => {
   const [host, other] = [await hub.addHost(), await hub.addHost()];
   const [agent, quiet] = [await connectAgent(hub, host), await connectAgent(hub, other)];
-  const blocked = Promise.withResolvers<void>();
+  const [locked, blocked] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  onTestFinished(() => blocked.resolve());
   const held = hub.sql.begin(async (tx) => {
     await tx`lock table sample_hot in exclusive mode`;
+    locked.resolve();
     await blocked.promise;
   });
+  await locked.promise;
   const replies = Array.from({ length: 2_100 }, () => agent.publish());
   expect((await replies[2_099])?.error).toMatchObject({ code: 111, temporary: true });
   const patient = quiet.publish();
