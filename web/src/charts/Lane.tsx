@@ -150,22 +150,24 @@ function ValuesAt({ view }: { view: View }) {
 /** The time at the crosshair, moved without React. */
 function Flag({ view }: { view: View }) {
   const ref = useRef<HTMLSpanElement>(null);
-  useEffect(
-    () =>
-      view.onFrame((end) => {
-        const flag = ref.current;
-        if (!flag) return;
-        const x = view.crossX(end);
-        const visibility = x === null ? 'hidden' : 'visible';
-        if (flag.style.visibility !== visibility) flag.style.visibility = visibility;
-        if (x === null) return;
-        const text = clockSeconds(view.timeAt(x, end));
-        if (flag.textContent !== text) flag.textContent = text;
-        const half = 31;
-        const left = Math.min(Math.max(x, half), Math.max(half, view.width.get() - half));
-        flag.style.transform = `translateX(${left}px) translateX(-50%)`;
-      }),
-    [view],
-  );
+  useEffect(() => {
+    let moved = '';
+    return view.onFrame((end) => {
+      const flag = ref.current;
+      if (!flag) return;
+      const x = view.crossX(end);
+      const visibility = x === null ? 'hidden' : 'visible';
+      if (flag.style.visibility !== visibility) flag.style.visibility = visibility;
+      if (x === null) return;
+      const text = clockSeconds(view.timeAt(x, end));
+      if (flag.textContent !== text) flag.textContent = text;
+      const half = 31;
+      const left = Math.min(Math.max(x, half), Math.max(half, view.width.get() - half));
+      const transform = `translateX(${left}px) translateX(-50%)`;
+      if (transform === moved) return;
+      moved = transform;
+      flag.style.transform = transform;
+    });
+  }, [view]);
   return <span className="flag" ref={ref} aria-hidden="true" />;
 }

@@ -101,8 +101,10 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
       height,
     );
     const leave = [view.addLayer(plot)];
-    if (withHeat && heatCanvas.current)
-      leave.push(view.addLayer(new Heat(heatCanvas.current, { cores: strip.cores!, view, store, palette })));
+    if (withHeat && heatCanvas.current) {
+      const heat = new Heat(heatCanvas.current, { cores: strip.cores!, view, store, palette });
+      leave.push(view.addLayer(heat), () => heat.close());
+    }
 
     const write = (): void => {
       const at = view.crossTime.get();
@@ -113,12 +115,13 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
         if (cell.textContent !== figures.values[index]) cell.textContent = figures.values[index]!;
       });
     };
-    let dotted = false;
+    let shown = '';
     const moveDots = (end: number): void => {
       const x = view.crossX(end);
-      if (x === null && !dotted) return;
-      dotted = x !== null;
       const places = x === null ? [] : plot.dotsAt(view.timeAt(x, end));
+      const next = x === null ? '' : `${x.toFixed(1)} ${places.map((y) => y?.toFixed(1)).join()}`;
+      if (next === shown) return;
+      shown = next;
       dots.forEach((dot, index) => {
         const y = places[index];
         dot.style.visibility = y === undefined || y === null ? 'hidden' : 'visible';

@@ -180,17 +180,16 @@ function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   const anchor = useAnchor(view);
   const line = useRef<HTMLDivElement>(null);
   const cross = useStore(view.cross);
-  useEffect(
-    () =>
-      view.onFrame((end) => {
-        const node = line.current;
-        if (!node) return;
-        const x = view.crossX(end);
-        node.style.visibility = x === null ? 'hidden' : 'visible';
-        if (x !== null) node.style.transform = `translateX(${x}px)`;
-      }),
-    [view],
-  );
+  useEffect(() => {
+    let shown: number | null | undefined;
+    return view.onFrame((end) => {
+      const x = view.crossX(end);
+      if (!line.current || x === shown) return;
+      shown = x;
+      line.current.style.visibility = x === null ? 'hidden' : 'visible';
+      if (x !== null) line.current.style.transform = `translateX(${x}px)`;
+    });
+  }, [view]);
   const from = anchor.end - anchor.windowMs;
   const { offlineSince, staleSince } = state();
   const words: { text: string; from: number; to: number }[] = gaps.map((gap) => ({ text: 'back-filled', ...gap }));

@@ -2,6 +2,7 @@
 
 import type { SampleStore } from '../state/samples.ts';
 import { holeMs } from './columns.ts';
+import { Mover } from './mover.ts';
 import { partsOf, type Palette } from './palette.ts';
 import type { Layer, View } from './view.ts';
 
@@ -15,7 +16,7 @@ export class Heat implements Layer {
   readonly #store: SampleStore;
   readonly #palette: () => Palette;
   #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1 };
-  #shiftPx = NaN;
+  readonly #mover: Mover;
 
   constructor(canvas: HTMLCanvasElement, options: { cores: readonly string[]; view: View; store: SampleStore; palette: () => Palette }) {
     this.#canvas = canvas;
@@ -23,6 +24,7 @@ export class Heat implements Layer {
     this.#view = options.view;
     this.#store = options.store;
     this.#palette = options.palette;
+    this.#mover = new Mover(options.view, 2 * aheadMs);
   }
 
   isDue(end: number): boolean {
@@ -75,11 +77,11 @@ export class Heat implements Layer {
   }
 
   place(end: number): void {
-    const exact = -(end - this.#drawn.end) * this.#view.pxPerMs();
-    const shift = this.#view.pxPerMs() * 1000 < 4 ? Math.round(exact) : exact;
-    if (shift === this.#shiftPx) return;
-    this.#shiftPx = shift;
-    this.#canvas.style.transform = `translateX(${shift}px)`;
+    this.#mover.place(this.#canvas, this.#drawn.end, end);
+  }
+
+  close(): void {
+    this.#mover.close();
   }
 
   #rowsByPixel(columns: number, start: number, perPx: number): Int32Array {

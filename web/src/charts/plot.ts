@@ -4,6 +4,7 @@ import uPlot from 'uplot';
 import type { SampleStore } from '../state/samples.ts';
 import { StickyCeiling, timeStepMs } from '../lib/scale.ts';
 import { columnsOf, type Columns } from './columns.ts';
+import { Mover } from './mover.ts';
 import { hatch, type Palette, withAlpha } from './palette.ts';
 import type { Ceiling, Strip } from './strips.ts';
 import type { Layer, View } from './view.ts';
@@ -62,12 +63,13 @@ export class Plot implements Layer {
   #rightHigh = 1;
   #told = false;
   #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1 };
-  #shiftPx = NaN;
+  readonly #mover: Mover;
   #state: DataState = { filled: [], staleSince: null, offlineSince: null };
 
   constructor(root: HTMLElement, options: PlotOptions, heightPx: number) {
     this.#options = options;
     this.#root = root;
+    this.#mover = new Mover(options.view, 2 * aheadMs);
     const { strip } = options;
     this.#mirrored = strip.series.some((series) => series.mirrored);
     this.#left = new Scale(strip.left);
@@ -76,6 +78,7 @@ export class Plot implements Layer {
   }
 
   close(): void {
+    this.#mover.close();
     this.#chart.destroy();
   }
 
@@ -124,14 +127,7 @@ export class Plot implements Layer {
   }
 
   place(end: number): void {
-    const slow = this.#options.view.pxPerMs() * 1000 < 4;
-    const exact = -(end - this.#drawn.end) * this.#options.view.pxPerMs();
-    const ratio = devicePixelRatio;
-    // Slow motion goes in whole device pixels, which keeps lines sharp; fast motion may fall between them.
-    const shift = slow ? Math.round(exact * ratio) / ratio : exact;
-    if (shift === this.#shiftPx) return;
-    this.#shiftPx = shift;
-    this.#root.style.transform = `translateX(${shift}px)`;
+    this.#mover.place(this.#root, this.#drawn.end, end);
   }
 
   /** Pixels from the strip's top for each series at a time; null where there is nothing near it. */

@@ -1,6 +1,8 @@
 /** Places things by time inside a layer that moves with the charts. */
 
 import { type RefObject, useEffect, useRef, useState } from 'react';
+import { flushSync } from 'react-dom';
+import { Mover } from './mover.ts';
 import type { View } from './view.ts';
 
 export interface Anchor {
@@ -21,24 +23,23 @@ export function useAnchor(view: View): Anchor {
   const [place, setPlace] = useState(() => ({ end: view.end(), windowMs: view.windowMs.get(), width: view.width.get() }));
   useEffect(() => {
     let drawn = place;
-    let shiftPx = NaN;
-    return view.addLayer({
+    const mover = new Mover(view, () => anchorKeptMs(drawn.windowMs) + 2_000);
+    const leave = view.addLayer({
       isDue: (end) =>
         drawn.windowMs !== view.windowMs.get() ||
         drawn.width !== view.width.get() ||
         Math.abs(end - drawn.end) > anchorKeptMs(drawn.windowMs),
       draw: (end) => {
         drawn = { end, windowMs: view.windowMs.get(), width: view.width.get() };
-        setPlace(drawn);
+        // Places and shift have to change in the same frame.
+        flushSync(() => setPlace(drawn));
       },
-      place: (end) => {
-        const exact = -(end - drawn.end) * view.pxPerMs();
-        const shift = view.pxPerMs() * 1000 < 4 ? Math.round(exact * devicePixelRatio) / devicePixelRatio : exact;
-        if (shift === shiftPx || !ref.current) return;
-        shiftPx = shift;
-        ref.current.style.transform = `translateX(${shift}px)`;
-      },
+      place: (end) => mover.place(ref.current, drawn.end, end),
     });
+    return () => {
+      leave();
+      mover.close();
+    };
     // The first place only seeds the layer.
     // eslint-disable-next-line react-hooks/exhaustive-deps
   }, [view]);

@@ -22,7 +22,7 @@ export interface Layer {
 }
 
 /** What one frame may spend on drawing before the rest waits for the next frame. */
-const drawBudgetMs = 2;
+const drawBudgetMs = 1;
 /** Figures that follow the crosshair change this often. */
 const figuresEveryMs = 100;
 
@@ -43,10 +43,15 @@ export class View {
   #frame = 0;
   #turn = 0;
   #figuresAt = 0;
-  #still: MediaQueryList | undefined;
+  #isStill = false;
 
   constructor(hubNow: () => number) {
     this.#hubNow = hubNow;
+  }
+
+  /** True where people asked for less motion: time then goes in steps of a second. */
+  get isStill(): boolean {
+    return this.#isStill;
   }
 
   /** The time at the right edge. */
@@ -54,7 +59,7 @@ export class View {
     const paused = this.pausedAt.get();
     if (paused !== null) return paused;
     const now = this.#hubNow();
-    return this.#still?.matches ? Math.floor(now / 1000) * 1000 : now;
+    return this.isStill ? Math.floor(now / 1000) * 1000 : now;
   }
 
   pxPerMs(): number {
@@ -97,13 +102,22 @@ export class View {
 
   /** Starts the loop; the returned function stops it. */
   start(): () => void {
-    this.#still = matchMedia('(prefers-reduced-motion: reduce)');
+    // Asking a media query anew in every frame would compute styles each time.
+    const still = matchMedia('(prefers-reduced-motion: reduce)');
+    const changed = (): void => {
+      this.#isStill = still.matches;
+    };
+    changed();
+    still.addEventListener('change', changed);
     const tick = (): void => {
       this.#tick();
       this.#frame = requestAnimationFrame(tick);
     };
     this.#frame = requestAnimationFrame(tick);
-    return () => cancelAnimationFrame(this.#frame);
+    return () => {
+      cancelAnimationFrame(this.#frame);
+      still.removeEventListener('change', changed);
+    };
   }
 
   #tick(): void {
