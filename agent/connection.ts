@@ -97,6 +97,7 @@ export class Connection {
 
   /** Sends a command whose body is JSON text. Rejects with `Refused` or, after `patienceMs` or at the connection's end, `Unanswered`. */
   request(method: string, body: string, patienceMs: number): Promise<Record<string, unknown>> {
+    if (this.#isOver) return Promise.reject(new Unanswered(`the connection ended before ${method}`));
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {

@@ -189,7 +189,7 @@ main() {
   if is_root && { has_systemd || [ -n "$DRY_RUN" ]; }; then
     if [ -n "$ENROLMENT_TOKEN" ] || [ ! -f "$DESTDIR$settings" ]; then write_settings; fi
     write_unit
-    if has_systemd; then start_service; fi
+    if has_systemd; then start_service; else say "The agent $version is in place; nothing was started."; fi
   else
     run_in_foreground
   fi

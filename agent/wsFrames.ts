@@ -8,7 +8,7 @@ export const opcodes = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9,
 /** Below this, deflate costs more than it saves. */
 const deflateFromBytes = 256;
 /** A sample is some kilobytes: a small window and little memory are enough for it. */
-const deflateOptions = { level: 6, windowBits: 13, memLevel: 6, finishFlush: constants.Z_SYNC_FLUSH };
+const deflateOptions = { level: 6, windowBits: 13, memLevel: 6, chunkSize: 4096, finishFlush: constants.Z_SYNC_FLUSH };
 /** What a sync flush ends with, which the extension leaves out on the wire. */
 const tail = Buffer.from([0, 0, 0xff, 0xff]);
 
