@@ -180,6 +180,11 @@ export function environmentFor(settings: Environment): Record<string, string> {
   );
 }
 
+/** Whether npm runs this program, as by `npm start`. */
+export function isUnderNpm(env: Environment = process.env): boolean {
+  return env['npm_lifecycle_event'] !== undefined;
+}
+
 /** What an operator should know at start: sentences, empty when all is well. */
 export function warnings(config: Config): string[] {
   const found: string[] = [];

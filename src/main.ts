@@ -8,7 +8,7 @@ import { runningEmbedded } from './db/embedded.ts';
 import { AppError } from './errors.ts';
 import { Closers } from './lib/closers.ts';
 import { createLog } from './ops/log.ts';
-import { configure, startOrExplain } from './run.ts';
+import { configure, startOrExplain, stopOptions } from './run.ts';
 import { stopOnSignal } from './stop.ts';
 import { openStorage } from './storage.ts';
 
@@ -18,10 +18,10 @@ if (values['sign-in-link']) await printLink();
 else await run();
 
 async function run(): Promise<void> {
-  const app = await startOrExplain(config, log);
-  const link = await app.signInLink();
+  const starting = startOrExplain(config, log);
+  stopOnSignal(starting, stopOptions(config, log));
+  const link = await (await starting).signInLink();
   if (link !== undefined) process.stdout.write(`Sign in once within 24 hours: ${link}\n`);
-  stopOnSignal(app, config.shutdownGraceMs, (error) => log.fatal({ err: error }, 'the stop was not clean'));
 }
 
 async function printLink(): Promise<void> {

@@ -4,11 +4,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { startApp, type App } from './app.ts';
-import { atPort, ConfigError, readConfig, warnings, type Config } from './config.ts';
+import { atPort, ConfigError, isUnderNpm, readConfig, warnings, type Config } from './config.ts';
 import { DatabaseFault } from './db/database.ts';
 import { lockFolder } from './db/folderLock.ts';
 import { freePort } from './lib/freePort.ts';
 import { createLog, type Log } from './ops/log.ts';
+import type { StopOptions } from './stop.ts';
 
 /** The folder that holds the web UI, the agent and the migrations. */
 export const root = join(import.meta.dirname, '..');
@@ -42,6 +43,17 @@ export async function startOrExplain(config: Config, log: Log): Promise<App> {
     process.stderr.write(`${explained}\n`);
     process.exit(1);
   }
+}
+
+/** How a hub is stopped. */
+export function stopOptions(config: Config, log: Log): StopOptions {
+  return {
+    graceMs: config.shutdownGraceMs,
+    // The embedded database is a process that would go on running.
+    mayCutStart: config.databaseUrl !== undefined,
+    underNpm: isUnderNpm(),
+    failed: (error, what) => log.fatal({ err: error }, what),
+  };
 }
 
 function explain(error: unknown, config: Config): string | undefined {

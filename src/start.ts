@@ -6,28 +6,41 @@ import process from 'node:process';
 import type { App } from './app.ts';
 import { startLocalAgent } from './local/localAgent.ts';
 import { buildWeb, webIsStale } from './local/webBuild.ts';
-import { configure, root, startOrExplain } from './run.ts';
-import { stopOnSignal } from './stop.ts';
+import { configure, root, startOrExplain, stopOptions } from './run.ts';
+import { stopOnSignal, type Running } from './stop.ts';
 
 const { config, log } = await configure();
 if (await webIsStale(root)) {
   process.stdout.write('Building the web UI …\n');
   await buildWeb(root);
 }
-const app = await startOrExplain(config, log);
-const agent = await startAgent(app);
-const link = await app.signInLink();
-process.stdout.write(
-  `\n  hostroom runs at ${config.publicUrl}\n${link === undefined ? '' : `  Sign in once within 24 hours: ${link}\n`}\n`,
-);
+const starting = start();
+stopOnSignal(starting, {
+  ...stopOptions(config, log),
+  stopping: () => process.stdout.write('\n  Stopping …\n'),
+  stopped: () => process.stdout.write('  Stopped. The next start finds all data again.\n'),
+});
+await starting;
 
-const running = {
-  async close(): Promise<void> {
-    await agent.close();
+async function start(): Promise<Running> {
+  const app = await startOrExplain(config, log);
+  try {
+    const agent = await startAgent(app);
+    const link = await app.signInLink();
+    const signIn = link === undefined ? '' : `  Sign in once within 24 hours: ${link}\n`;
+    const kept = config.databaseUrl === undefined ? `; the data stay in ${config.dataDir}` : '';
+    process.stdout.write(`\n  hostroom runs at ${config.publicUrl}\n${signIn}  Ctrl-C stops it${kept}\n\n`);
+    return {
+      async close() {
+        await agent.close();
+        await app.close();
+      },
+    };
+  } catch (error) {
     await app.close();
-  },
-};
-stopOnSignal(running, config.shutdownGraceMs, (error) => log.fatal({ err: error }, 'the stop was not clean'));
+    throw error;
+  }
+}
 
 async function startAgent({ id, isEnrolled, localEnrolment }: App): Promise<ReturnType<typeof startLocalAgent>> {
   // One folder per hub: another database means another identity.
@@ -36,7 +49,7 @@ async function startAgent({ id, isEnrolled, localEnrolment }: App): Promise<Retu
   return startLocalAgent({
     root,
     stateDir,
-    hubUrl: `http://${config.host === '0.0.0.0' || config.host === '::' ? 'localhost' : config.host}:${config.port}`,
+    hubUrl: `http://${reachable(config.host)}:${config.port}`,
     enrolmentToken: host !== undefined && (await isEnrolled(host)) ? undefined : await localEnrolment(),
     // At a terminal the address is to be the last thing said.
     logLevel: config.logLevel === 'info' ? 'warn' : config.logLevel,
@@ -44,12 +57,19 @@ async function startAgent({ id, isEnrolled, localEnrolment }: App): Promise<Retu
   });
 }
 
+/** The listening address as this machine's own programs write it. */
+function reachable(host: string): string {
+  const address = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+  return address.includes(':') ? `[${address}]` : address;
+}
+
 async function enrolledHost(stateDir: string): Promise<string | undefined> {
   try {
     const kept = JSON.parse(await readFile(join(stateDir, 'identity.json'), 'utf8')) as { enrolment?: { hostId?: string } };
     return kept.enrolment?.hostId;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    // A damaged one is the agent's to tell of.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return undefined;
     throw error;
   }
 }

@@ -34,8 +34,9 @@ async function startEmbeddedFor(config: Config, log: Log, closers: Closers): Pro
 
 /** Over a connection of its own: behind PgBouncer the schema is changed past it. */
 async function migrateAt(url: string, config: Config, log: Log): Promise<void> {
-  // A migration may take long.
-  const database = await openDatabase({ url, log, maxConnections: 1, statementTimeoutMs: 0 });
+  // That this one was opened is nothing an operator needs to know. A migration may take long.
+  const quiet = { debug: log.debug.bind(log), info: log.debug.bind(log), warn: log.warn.bind(log) };
+  const database = await openDatabase({ url, log: quiet, maxConnections: 1, statementTimeoutMs: 0 });
   try {
     await migrate({ sql: database.sql, log, apply: config.migrate });
   } finally {
