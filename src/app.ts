@@ -84,6 +84,7 @@ async function build(
     connections: () => countConnections(hub),
     subscriptions: () => hub?.subscriptions ?? 0,
     dbPool: () => database?.connections() ?? {},
+    writerQueue: () => writer?.depth ?? { rows: 0, bytes: 0 },
     degraded: () => ({ postgresql: writer?.isAway ?? false }),
     hosts: () => exported(),
   });

@@ -12,6 +12,8 @@ export interface MetricSources {
   dbPool(): Record<string, number>;
   /** Dependencies by name: true while away, such as `{ postgresql: false }`. */
   degraded(): Record<string, boolean>;
+  /** What waits for its commit. */
+  writerQueue(): { rows: number; bytes: number };
   /** Those whose agent is connected to this replica. */
   hosts(): Iterable<ExportedHost>;
 }
@@ -75,6 +77,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge('degraded', '1 while the dependency is away and the hub works without it.', ['dependency'], () =>
     Object.entries(sources.degraded()).map(([dependency, away]) => [{ dependency }, away ? 1 : 0]),
   );
+  gauge('writer_queue_rows', 'Samples that wait for their commit.', [], () => [[{}, sources.writerQueue().rows]]);
+  gauge('writer_queue_bytes', 'Bytes of the samples that wait for their commit.', [], () => [[{}, sources.writerQueue().bytes]]);
   const drain = new Gauge({ name: 'hostroom_drain_incomplete', help: '1 once a stop ran out of time with clients connected.', registers });
   const received = counter('messages_received_total', 'Messages received, by kind.', ['kind']);
   const sent = counter('messages_sent_total', 'Messages sent, by kind.', ['kind']);

@@ -45,6 +45,7 @@ export async function startTestApi(
     subscriptions: () => 0,
     dbPool: () => ({}),
     degraded: () => ({}),
+    writerQueue: () => ({ rows: 0, bytes: 0 }),
     hosts: () => [],
   });
   const hub = new Hub({ relay: new MemoryRelay() });

@@ -14,6 +14,7 @@ const sources = (over: Partial<MetricSources> = {}): MetricSources => ({
   subscriptions: () => 7,
   dbPool: () => ({ used: 1, idle: 2 }),
   degraded: () => ({ postgresql: false }),
+  writerQueue: () => ({ rows: 5, bytes: 4096 }),
   hosts: () => [],
   ...over,
 });
@@ -66,6 +67,8 @@ test('the page has every name that the contract gives', async () => {
     'hostroom_recoveries_total{result="recovered"} 1',
     'hostroom_db_pool{state="idle"} 2',
     'hostroom_degraded{dependency="postgresql"} 0',
+    'hostroom_writer_queue_rows 5',
+    'hostroom_writer_queue_bytes 4096',
     'hostroom_drain_incomplete 1',
     'hostroom_host_info{host="h1",name="a \\"b\\"\\nc\\\\",group="hosts"} 1',
     'hostroom_host_cpu_busy{host="h1"} 0',
