@@ -108,7 +108,9 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
 
     const write = (): void => {
       const at = view.crossTime.get();
-      const row = at === null ? store.length - 1 : store.rowNear(at, 2_600);
+      // An agent that is away has no figures of now.
+      const newest = view.freshness.get() === 'offline' ? -1 : store.length - 1;
+      const row = at === null ? newest : store.rowNear(at, 2_600);
       const figures = figuresOf(strip, store, row, compact);
       if (headline.textContent !== figures.headline) headline.textContent = figures.headline;
       cells.forEach((cell, index) => {
@@ -129,7 +131,7 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
       });
     };
     write();
-    leave.push(store.follow(write), view.crossTime.follow(write), view.onFrame(moveDots));
+    leave.push(store.follow(write), view.freshness.follow(write), view.crossTime.follow(write), view.onFrame(moveDots));
     return () => {
       for (const stop of leave) stop();
       plot.close();

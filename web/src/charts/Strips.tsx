@@ -81,10 +81,28 @@ export function Strips({ room, view, items, now, onPick, compact, children }: St
 
   useEffect(() => view.look.update((look) => look + 1), [gaps, view]);
 
+  const freshness = useStore(view.freshness);
+  useEffect(() => {
+    const check = (): void => {
+      const { staleSince, offlineSince } = state();
+      view.freshness.set(offlineSince !== null ? 'offline' : staleSince !== null ? 'stale' : 'live');
+    };
+    const timer = setInterval(check, 500);
+    const leave = room.samples.follow(check);
+    return () => {
+      clearInterval(timer);
+      leave();
+    };
+  }, [room, view, state]);
+
   const readPaletteNow = useCallback(() => palette.current, []);
   const pointer = usePointer(view, root, compact);
   return (
-    <div className="scroller" ref={root} onScroll={() => view.cross.update((cross) => (cross && 'px' in cross ? null : cross))}>
+    <div
+      className={`scroller ${freshness}-data`}
+      ref={root}
+      onScroll={() => view.cross.update((cross) => (cross && 'px' in cross ? null : cross))}
+    >
       <div className="strips" {...pointer} aria-label="Charts" role="group">
         {strips
           .filter((strip) => !compact || phoneStrips.has(strip.id))
@@ -180,6 +198,7 @@ function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   const anchor = useAnchor(view);
   const line = useRef<HTMLDivElement>(null);
   const cross = useStore(view.cross);
+  useStore(view.freshness);
   useEffect(() => {
     let shown: number | null | undefined;
     return view.onFrame((end) => {

@@ -35,6 +35,8 @@ export class View {
   readonly crossTime = new Store<number | null>(null);
   /** Width of the plots in CSS pixels. */
   readonly width = new Store(0);
+  /** Whether the newest sample is what it was just now. */
+  readonly freshness = new Store<'live' | 'stale' | 'offline'>('live');
   /** Increases when colours or sizes change, so that everything is drawn anew. */
   readonly look = new Store(0);
   readonly #hubNow: () => number;
