@@ -63,7 +63,7 @@ check_node() {
   major=$("$node" -p 'process.versions.node.split(".")[0]') || fail "$node does not run."
   [ "$major" -ge 20 ] || fail "Node.js 20 or newer is needed; $node is version $major. Install a newer one and run this again."
   node=$("$node" -p 'process.execPath')
-  flags=--max-semi-space-size=1
+  flags='--max-semi-space-size=1 --expose-gc'
   # Without optimizing compilers it takes less memory; older versions complain about that.
   if [ -z "$("$node" --lite-mode -e 0 2>&1)" ]; then flags="--lite-mode $flags"; fi
 }

@@ -37,15 +37,20 @@ export interface Spool {
 
 /** So many of each kind: ten minutes at the usual pace, with the process lists that belong to them. */
 const limits: Record<Kind, number> = { sample: 600, processes: 120 };
+/** A host with very many devices has large samples: beyond this the oldest go too. */
+const maxBytes = 16 * 1024 * 1024;
 
 export class MemorySpool implements Spool {
   /** By `seq`, which only grows: the order of insertion is that of age. */
   readonly #entries = new Map<number, SpoolEntry>();
   readonly #counts: Record<Kind, number> = { sample: 0, processes: 0 };
+  #bytes = 0;
   #dropped = 0;
 
   add(draft: Draft): SpoolEntry {
     if (this.#counts[draft.kind] >= limits[draft.kind]) this.#dropOldest(draft.kind);
+    this.#bytes += draft.body.length;
+    while (this.#bytes > maxBytes && this.depth > 0) this.#dropOldest();
     const entry = { ...draft, inFlight: false };
     this.#entries.set(draft.seq, entry);
     this.#counts[draft.kind] += 1;
@@ -61,6 +66,7 @@ export class MemorySpool implements Spool {
     if (!entry) return;
     this.#entries.delete(seq);
     this.#counts[entry.kind] -= 1;
+    this.#bytes -= entry.body.length;
   }
 
   get depth(): number {
@@ -71,9 +77,9 @@ export class MemorySpool implements Spool {
     return this.#dropped;
   }
 
-  #dropOldest(kind: Kind): void {
+  #dropOldest(kind?: Kind): void {
     for (const entry of this.#entries.values()) {
-      if (entry.kind !== kind) continue;
+      if (kind !== undefined && entry.kind !== kind) continue;
       this.forget(entry.seq);
       this.#dropped += 1;
       return;

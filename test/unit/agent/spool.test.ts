@@ -31,6 +31,16 @@ test('drops the oldest beyond its limit, counted, samples and processes apart', 
   expect(spool.depth).toBe(670);
 });
 
+test('large samples are bounded by their bytes', () => {
+  const spool = new MemorySpool();
+  for (let seq = 1; seq <= 300; seq += 1) spool.add({ ...draft(seq), body: 'x'.repeat(100_000) });
+  expect(spool.depth).toBe(167);
+  expect(spool.dropped).toBe(133);
+  for (let seq = 1; seq <= 300; seq += 1) spool.forget(seq);
+  for (let seq = 301; seq <= 400; seq += 1) spool.add({ ...draft(seq), body: 'x'.repeat(100_000) });
+  expect([spool.depth, spool.dropped]).toEqual([100, 133]);
+});
+
 test('the text is the publication', () => {
   expect(JSON.parse(textOf(draft(7)))).toEqual({ kind: 'sample', at: 7, seq: 7, boot: 'b', metrics: {} });
 });
