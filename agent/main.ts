@@ -57,7 +57,7 @@ async function run(insecure: boolean): Promise<void> {
  */
 function keepSmall(): void {
   const { gc } = globalThis;
-  if (gc) setInterval(() => void gc(), 60_000).unref();
+  if (gc) setInterval(() => gc(), 60_000).unref();
 }
 
 /** Compiled code is kept beside the state, so that the next start is lighter. */
