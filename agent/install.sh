@@ -92,6 +92,7 @@ unpack() {
   if [ -d "$DESTDIR$home/state" ]; then mv "$DESTDIR$home/state" "$work/package/state"; fi
   rm -rf "$DESTDIR$home"
   mv "$work/package" "$DESTDIR$home"
+  rm -rf "$work"
 }
 
 write_settings() {
@@ -169,7 +170,7 @@ start_service() {
 }
 
 run_in_foreground() {
-  say "There is no systemd to run the agent $version, so it runs here until Ctrl-C. To start it again:"
+  say "The agent $version is in $home. It runs here until Ctrl-C; as a service it needs root and systemd. To start it again:"
   say "  HUB_URL='$HUB_URL' STATE_DIR='$state'${INSECURE:+ INSECURE=1} '$node' $flags '$home/agent/main.js'"
   if [ -n "$DRY_RUN" ]; then return 0; fi
   mkdir -p "$state"

@@ -1,9 +1,9 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import {
   agentNodeFlags,
@@ -139,6 +139,7 @@ test.skipIf(!isUnix)('the script installs below another root, updates, and remov
   }
   const main = join(root, isRoot ? 'opt/hostroom-agent' : `${home}/.local/share/hostroom-agent`, 'agent/main.js');
   expect(execFileSync(systemNode, [main, '--version'], { encoding: 'utf8' }).trim()).toBe(version);
+  expect(readdirSync(dirname(dirname(dirname(main)))).filter((name) => name.startsWith('.hostroom'))).toEqual([]);
   expect((await run({}, '--uninstall')).code).toBe(0);
   expect(existsSync(main)).toBe(false);
   expect(existsSync(join(root, 'etc/hostroom-agent.env'))).toBe(false);
