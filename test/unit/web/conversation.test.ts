@@ -34,14 +34,22 @@ test('an edit replaces, an older version does not come back', () => {
   expect((timeline.get().items[0] as Message).text).toBe('new');
 });
 
-test('keeps a thousand and can fetch the rest again', () => {
+test('what came live while the newest page was on its way stays', () => {
+  const timeline = new Timeline();
+  timeline.add([message('a', 10), message('d', 40)]);
+  timeline.replace([message('b', 20), message('c', 30)], 'b');
+  expect(ids(timeline)).toEqual(['b', 'c', 'd']);
+  expect(timeline.get().older).toBe('b');
+});
+
+test('keeps three thousand and can fetch the rest again', () => {
   const timeline = new Timeline();
   timeline.addPage(
-    Array.from({ length: 1_200 }, (_, index) => message(`m${String(index).padStart(5, '0')}`, index)),
+    Array.from({ length: 3_200 }, (_, index) => message(`m${String(index).padStart(5, '0')}`, index)),
     null,
   );
   timeline.add([message('n', 5_000)]);
-  expect(timeline.get().items).toHaveLength(1_000);
+  expect(timeline.get().items).toHaveLength(3_000);
   expect(timeline.get().older).toBe(timeline.get().items[0]!.id);
 });
 

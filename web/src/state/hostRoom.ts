@@ -18,6 +18,8 @@ export interface Member {
 /** An hour at one list per ten seconds. */
 const keptProcesses = 360;
 const batchRows = 240;
+const retryMs = 5_000;
+const maxRetries = 4;
 
 export class HostRoom {
   readonly samples = new SampleStore();
@@ -34,6 +36,7 @@ export class HostRoom {
   readonly #room: OpenRoom;
   readonly #clients = new Map<string, Member>();
   readonly #aborts = new Set<AbortController>();
+  readonly #retry = new Set<ReturnType<typeof setTimeout>>();
   /** From when on the history was asked for. */
   #reachesBack = Infinity;
   #windowMs: number;
@@ -58,6 +61,7 @@ export class HostRoom {
   close(): void {
     this.#room.close();
     for (const abort of this.#aborts) abort.abort();
+    for (const timer of this.#retry) clearTimeout(timer);
   }
 
   /** Makes sure that a window of this length is filled. */
@@ -85,11 +89,22 @@ export class HostRoom {
       });
       this.samples.add(batch);
     } catch (error) {
-      // Left out of the page: the strips show the hole, and the next subscription asks again.
-      if (!abort.signal.aborted) console.warn('The history could not be read.', error);
+      if (!abort.signal.aborted) this.#fillLater(from, to, error);
     } finally {
       this.#aborts.delete(abort);
       if (this.#aborts.size === 0) this.filling.set(false);
+    }
+  }
+
+  /** Until then the strips show the hole. */
+  #fillLater(from: number, to: number, reason: unknown): void {
+    console.warn('The history could not be read; asking again.', reason);
+    if (this.#retry.size < maxRetries) {
+      const timer = setTimeout(() => {
+        this.#retry.delete(timer);
+        void this.fill(from, to);
+      }, retryMs);
+      this.#retry.add(timer);
     }
   }
 

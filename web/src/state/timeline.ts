@@ -17,7 +17,7 @@ export interface Unsent {
 }
 
 /** More are let go from the old end; scrolling up fetches them again. */
-const kept = 1_000;
+const kept = 3_000;
 
 export interface TimelineState {
   /** Ascending by effective time, ties by id. */
@@ -59,10 +59,13 @@ export class Timeline extends Store<TimelineState> {
     this.update((state) => ({ ...state, older }));
   }
 
-  /** Starts again from the newest page, as after a hole that could not be recovered. */
+  /** Starts again from the newest page, as after a hole that could not be recovered; what came live meanwhile stays. */
   replace(items: readonly TimelineItem[], older: string | null): void {
+    const newest = items.reduce((last, item) => (item.id > last ? item.id : last), '');
+    // Ids rise with the time of posting.
+    const since = this.get().items.filter((item) => item.id > newest);
     this.set({ items: [], older });
-    this.add(items);
+    this.add([...items, ...since]);
   }
 }
 
