@@ -13,6 +13,7 @@ export const faults = {
   forbidden: { status: 403, title: 'Your role does not allow this.' },
   foreign_origin: { status: 403, title: 'This origin may not use the hub.' },
   not_found: { status: 404, title: 'There is no such thing, or you may not see it.' },
+  method_not_allowed: { status: 405, title: 'This path takes other methods.' },
   conflict: { status: 409, title: 'This contradicts what is already there.' },
   too_large: { status: 413, title: 'The body is too large.' },
   unsupported_media_type: { status: 415, title: 'Send application/json.' },

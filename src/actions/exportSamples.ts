@@ -2,6 +2,7 @@
 
 import { streamSamples } from '../data/samples.ts';
 import type { Sql } from '../db/database.ts';
+import { AppError } from '../errors.ts';
 import type { Sample } from '../protocol/kinds.ts';
 
 /** Milliseconds since 1970 UTC: `from` inclusive, `to` exclusive. */
@@ -16,11 +17,17 @@ export async function* samplesAsNdjson(sql: Sql, { host, from, to }: SampleRange
   for await (const page of streamSamples(sql, host, from, to)) yield `${page.join('\n')}\n`;
 }
 
-/** A column per metric that occurs in the range, which takes a reading of its own to know. */
+/** An agent may name metrics as it likes: so many columns are more than any program reads. */
+const maxColumns = 10_000;
+
+/** A column per metric that occurs in the range, which takes a reading of its own to know. Throws AppError invalid for too many. */
 export async function* samplesAsCsv(sql: Sql, { host, from, to }: SampleRange): AsyncGenerator<string> {
   const found = new Set<string>();
   for await (const page of streamSamples(sql, host, from, to)) {
     for (const frame of page) for (const name in (JSON.parse(frame) as Sample).metrics) found.add(name);
+    if (found.size > maxColumns) {
+      throw new AppError('invalid', `from, to: more than ${maxColumns} metrics in this range; ask for less, or for NDJSON.`);
+    }
   }
   const names = [...found].sort((a, b) => (a < b ? -1 : 1));
   yield `${['at', 'boot', 'seq', ...names.map(csvCell)].join(',')}\r\n`;

@@ -20,6 +20,7 @@ import { hostRoutes } from './hosts.ts';
 import type { HostRouteNeeds } from './hosts.ts';
 import { hubRoutes } from './hub.ts';
 import { meRoutes } from './me.ts';
+import { collectMethods } from './methods.ts';
 import { describeApi } from './openapi.ts';
 import { sendProblem } from './problems.ts';
 import { roomRoutes } from './rooms.ts';
@@ -78,6 +79,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
   refuseForeignPages(app, parts);
   countRequests(app, parts.metrics);
 
+  const methods = collectMethods(app);
   await parts.first?.(app);
   await app.register(cookie);
   await describeApi(app, parts);
@@ -93,7 +95,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
     { prefix: '/api/v1' },
   );
   agentFileRoutes(app, parts);
-  await serveWebUi(app, parts);
+  await serveWebUi(app, parts, methods);
   return app;
 }
 

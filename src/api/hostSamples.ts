@@ -12,6 +12,8 @@ import { userOf } from './guards.ts';
 import { refusals, signedIn } from './routes.ts';
 import type { Api } from './routes.ts';
 
+const Lines = Type.Unsafe<Readable>({ type: 'string' });
+
 /** A client that leaves ends the reading; one that reads slowly slows it down. */
 export function hostSampleRoutes(app: Api, { sql, clock }: { sql: Sql; clock: Clock }): void {
   const running = new Set<Readable>();
@@ -30,8 +32,13 @@ export function hostSampleRoutes(app: Api, { sql, clock }: { sql: Sql; clock: Cl
           'NDJSON, each line a sample as in the room; with `Accept: text/csv` CSV. `from` inclusive, `to` exclusive; without `to`: until now.',
         params: IdParams,
         querystring: SamplesQuery,
-        produces: ['application/x-ndjson', 'text/csv'],
-        response: { 200: Type.Unsafe<Readable>({ type: 'string' }), ...refusals },
+        response: {
+          200: {
+            description: 'The samples.',
+            content: { 'application/x-ndjson': { schema: Lines }, 'text/csv': { schema: Lines } },
+          },
+          ...refusals,
+        },
       },
     },
     async (request, reply) => {
@@ -40,7 +47,9 @@ export function hostSampleRoutes(app: Api, { sql, clock }: { sql: Sql; clock: Cl
       if (to < from) throw new AppError('invalid', 'to: stands before from.');
       const asCsv = /\btext\/csv\b/i.test(request.headers.accept ?? '');
       const range = { host: host.id, from, to };
-      const stream = Readable.from(asCsv ? samplesAsCsv(sql, range) : samplesAsNdjson(sql, range), { objectMode: true, highWaterMark: 1 });
+      // The answer to HEAD has no body, and must not cost the reading of one.
+      const lines = request.method === 'HEAD' ? [] : asCsv ? samplesAsCsv(sql, range) : samplesAsNdjson(sql, range);
+      const stream = Readable.from(lines, { objectMode: true, highWaterMark: 1 });
       running.add(stream);
       stream.once('close', () => running.delete(stream));
       return reply

@@ -4,6 +4,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { isAway } from '../db/database.ts';
 import { AppError, faults } from '../errors.ts';
 import type { FaultCode } from '../errors.ts';
+import { idPattern, namePattern } from '../protocol/rest.ts';
 import type { Problem } from '../protocol/rest.ts';
 
 /** Fastify's own refusals, by its codes. */
@@ -49,6 +50,12 @@ export function sendProblem(
     .send(Buffer.from(JSON.stringify(problem)));
 }
 
+/** What a pattern wants, said for people. */
+const remedies = new Map<string, string>([
+  [idPattern, 'send an id as the hub gave it, a UUID in lower case.'],
+  [namePattern, 'send one line with visible text, without control characters.'],
+]);
+
 interface Complaint {
   keyword?: string;
   instancePath?: string;
@@ -58,11 +65,11 @@ interface Complaint {
 
 /** Names the field first. */
 function describeValidation(complaint: Complaint | undefined, where = 'body'): string {
-  const { instancePath = '', message = 'is not valid', params = {} } = complaint ?? {};
-  const field = instancePath.slice(1).replaceAll('/', '.');
-  const fields = params['additionalProperties'] ?? params['requiredProperties'];
-  const names = Array.isArray(fields) ? fields.join(', ') : '';
-  if (complaint?.keyword === 'additionalProperties') return `${names}: unknown; leave it out (${where}).`;
-  if (complaint?.keyword === 'required') return `${names}: missing (${where}).`;
-  return `${field || where}: ${message}.`;
+  const { keyword, instancePath = '', message = 'is not valid', params = {} } = complaint ?? {};
+  const field = instancePath.slice(1).replaceAll('/', '.') || where;
+  const missing = params['requiredProperties'];
+  // What a closed schema does not know has the schema "false".
+  if (keyword === 'boolean') return `${field}: unknown; leave it out (${where}).`;
+  if (keyword === 'required' && Array.isArray(missing)) return `${missing.join(', ')}: missing (${where}).`;
+  return `${field}: ${remedies.get(String(params['pattern'])) ?? `${message}.`}`;
 }

@@ -10,7 +10,8 @@ import { Problem } from '../protocol/rest.ts';
 export type Api = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, TypeBoxTypeProvider>;
 
 /** Every refusal has the same body; the title of its status says when. */
-export const refusals = { '4xx': Problem, '5xx': Problem };
+const refusal = { description: 'Refused, with a stable `code`.', content: { 'application/problem+json': { schema: Problem } } };
+export const refusals = { '4xx': refusal, '5xx': refusal };
 export const Nothing = Type.Null({ description: 'No content.' });
 export const signedIn = [{ accessToken: [] }];
 

@@ -7,6 +7,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { AppError } from '../errors.ts';
 import { newNonce, pagePolicy } from './headers.ts';
 import type { HeaderOptions } from './headers.ts';
+import type { Methods } from './methods.ts';
 
 export interface WebUiOptions extends HeaderOptions {
   /** Vite's output; need not be there yet. */
@@ -16,7 +17,7 @@ export interface WebUiOptions extends HeaderOptions {
 const noncePlace = '__CSP_NONCE__';
 
 /** Files as they are; every other path outside the API is the page, which knows its own addresses. */
-export async function serveWebUi(app: FastifyInstance, options: WebUiOptions): Promise<void> {
+export async function serveWebUi(app: FastifyInstance, options: WebUiOptions, methods: Methods): Promise<void> {
   const { webRoot } = options;
   const page = async (_request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const nonce = newNonce();
@@ -48,8 +49,11 @@ export async function serveWebUi(app: FastifyInstance, options: WebUiOptions): P
       (request.method === 'GET' || request.method === 'HEAD') &&
       !/^\/(api|assets|connection)(\/|$)/i.test(path) &&
       !/\.[a-z0-9]+$/i.test(path);
-    if (!isPage) throw new AppError('not_found', `There is nothing at ${request.method} ${path.slice(0, 200)}.`);
-    return page(request, reply);
+    if (isPage) return page(request, reply);
+    const allowed = methods.at(path);
+    if (allowed.length === 0) throw new AppError('not_found', `There is nothing at ${request.method} ${path.slice(0, 200)}.`);
+    void reply.header('allow', allowed.join(', '));
+    throw new AppError('method_not_allowed', `Use ${allowed.join(' or ')}.`);
   });
 }
 

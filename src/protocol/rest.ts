@@ -7,12 +7,15 @@ import type { Inventory } from './kinds.ts';
 const strict = { additionalProperties: false } as const;
 const Nullable = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 
+export const idPattern = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
 /** UUIDv7 in lower case. */
-export const Id = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' });
+export const Id = Type.String({ pattern: idPattern });
 /** Milliseconds since 1970 UTC in hub time. */
 export const Time = Type.Integer({ minimum: 0, maximum: 8_640_000_000_000_000 });
-/** One line for people: no control characters. */
-export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: '^[^\\u0000-\\u001f\\u007f\\u2028\\u2029]*$' });
+/** Not blank, no control characters, none that change the direction of writing. */
+export const namePattern = '^(?=.*\\S)[^\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u2069\\ufeff]*$';
+/** One line for people, which reads as it is stored. */
+export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: namePattern });
 const Email = Type.String({ minLength: 3, maxLength: 254, pattern: '^[^\\s@\\u0000-\\u001f\\u007f]+@[^\\s@\\u0000-\\u001f\\u007f]+$' });
 const Password = Type.String({ minLength: 8, maxLength: 200 });
 const Token = Type.String({ minLength: 20, maxLength: 200, pattern: '^[A-Za-z0-9_-]+$' });
@@ -32,7 +35,7 @@ export type Problem = Static<typeof Problem>;
 
 /** The query of a list: `after` is `next` of the page before. */
 export const PageQuery = Type.Object(
-  { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200 })), after: Type.Optional(Type.String({ minLength: 1, maxLength: 200 })) },
+  { limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200 })), after: Type.Optional(Id) },
   strict,
 );
 export type PageQuery = Static<typeof PageQuery>;

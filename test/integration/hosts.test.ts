@@ -135,9 +135,25 @@ test('samples stream as NDJSON and as CSV, from inclusive, to exclusive', async 
   expect(lines[1]).toBe(`${start},${boot},1,,,0`);
   expect(lines[8]).toBe(`${start + 7000},${boot},8,1,2,${7 / count}`);
 
+  const head = await admin.ask('HEAD', `/api/v1/hosts/${id}/samples?from=0`);
+  expect(head).toMatchObject({ status: 200, text: '' });
+  expect(head.headers.get('content-type')).toContain('application/x-ndjson');
   expect((await admin.get(`/hosts/${id}/samples?from=5&to=1`)).status).toBe(400);
   expect((await admin.get(`/hosts/${id}/samples`)).status).toBe(400);
   expect((await admin.get(`/hosts/${newId()}/samples?from=0`)).status).toBe(404);
+});
+
+test('a table of more metrics than any program reads is refused, not built', async () => {
+  const { id } = (await admin.post('/hosts', { name: 'inventive' })).body;
+  await hub.sql`
+    insert into sample_hot (host, kind, at, boot, seq, frame)
+    select ${id}, 'sample', to_timestamp(n), ${newId()}, n, convert_to(json_build_object('kind', 'sample', 'metrics', (
+      select json_object_agg('m' || n || '.' || m, 1) from generate_series(1, 500) m))::text, 'UTF8')
+    from generate_series(1, 30) n`;
+  const csv = await admin.get(`/hosts/${id}/samples?from=0`, { headers: { accept: 'text/csv' } });
+  expect(csv).toMatchObject({ status: 400, body: { code: 'invalid', detail: expect.stringContaining('NDJSON') } });
+  expect(csv.headers.get('content-type')).toContain('application/problem+json');
+  expect((await admin.get(`/hosts/${id}/samples?from=0`)).text.trimEnd().split('\n')).toHaveLength(30);
 });
 
 test('a reader who leaves ends the reading', async () => {

@@ -33,6 +33,8 @@ test.each<[string, string | Buffer, number]>([
   ['a name too long', JSON.stringify({ name: 'x'.repeat(101) }), 400],
   ['a name with line breaks', '{"name":"a\\r\\nSet-Cookie: x=1"}', 400],
   ['a name with ESC', '{"name":"a\\u001b[31m"}', 400],
+  ['a blank name', '{"name":" \\u00a0 "}', 400],
+  ['a name that turns the direction of writing', '{"name":"web\\u202e1"}', 400],
   ['a name with NUL', '{"name":"a\\u0000"}', 400],
   ['half of a surrogate pair', '{"name":"a\\ud800"}', 400],
   ['__proto__', '{"name":"x","__proto__":{"admin":true}}', 400],
@@ -64,9 +66,18 @@ test.each<[string, string | Buffer, number]>([
 });
 
 test('the detail names the field', async () => {
-  expect((await admin.post('/hosts', { name: 'x', owner: 'me' })).body.detail).toContain('owner');
-  expect((await admin.post('/hosts', {})).body.detail).toContain('name');
-  expect((await admin.get('/hosts?limit=0')).body.detail).toContain('limit');
+  const detail = async (answer: Promise<{ body: { detail: string } }>) => (await answer).body.detail;
+  expect(await detail(admin.post('/hosts', { name: 'x', owner: 'me' }))).toBe('owner: unknown; leave it out (body).');
+  expect(await detail(admin.post('/hosts', {}))).toBe('name: missing (body).');
+  expect(await detail(admin.post('/hosts', { name: ' ' }))).toBe('name: send one line with visible text, without control characters.');
+  expect(await detail(admin.get('/hosts?limit=0'))).toBe('limit: must be >= 1.');
+  expect(await detail(admin.get('/hosts?sort=name'))).toBe('sort: unknown; leave it out (querystring).');
+  expect(await detail(admin.get('/hosts/x'))).toBe('id: send an id as the hub gave it, a UUID in lower case.');
+});
+
+test.each(['/hosts', '/groups', '/rooms'])('a cursor of %s that is no id is refused', async (list) => {
+  for (const after of ['foo', '%00', '%C2%BE', '1', '01890000-0000-7000-8000-00000000000A'])
+    expect((await admin.get(`${list}?after=${after}`)).status).toBe(400);
 });
 
 test.each([
@@ -109,14 +120,16 @@ test.each([
 test('other methods and spellings of a path meet the same rules', async () => {
   const nobody = hub.browser();
   expect((await nobody.ask('HEAD', '/api/v1/hosts')).status).toBe(401);
-  for (const method of ['OPTIONS', 'PROPFIND', 'PUT']) expect((await nobody.ask(method, '/api/v1/hosts')).status).toBe(404);
+  for (const method of ['OPTIONS', 'PROPFIND', 'PUT']) expect((await nobody.ask(method, '/api/v1/hosts')).status).toBe(405);
   for (const path of ['/api/v1/hosts/', '/api/v1//hosts', '/API/v1/hosts', '/api/v1/%68osts/%2e', '/api/v1/hosts%2f']) {
     const answer = await nobody.ask('GET', path);
     expect([400, 401, 404]).toContain(answer.status);
     expect(answer.text).not.toContain('items');
   }
   const answer = await nobody.post('/me', undefined, { headers: { 'x-http-method-override': 'GET' } });
-  expect(answer.status).toBe(404);
+  expect(answer).toMatchObject({ status: 405, body: { code: 'method_not_allowed', detail: 'Use GET or HEAD or PATCH.' } });
+  expect(answer.headers.get('allow')).toBe('GET, HEAD, PATCH');
+  expect((await nobody.put('/hosts/x/y/z', {})).status).toBe(404);
 });
 
 test('every answer carries the security headers', async () => {
@@ -177,6 +190,9 @@ test('the interface describes itself', async () => {
     expect.arrayContaining(['/api/v1/auth/login', '/api/v1/hosts/{id}/samples', '/api/v1/rooms/{id}/messages', '/api/v1/time']),
   );
   expect(body.paths['/api/v1/auth/register']).toBeUndefined();
+  const samples = body.paths['/api/v1/hosts/{id}/samples'].get.responses;
+  expect(Object.keys(samples['200'].content)).toEqual(['application/x-ndjson', 'text/csv']);
+  for (const status of ['4XX', '5XX']) expect(Object.keys(samples[status].content)).toEqual(['application/problem+json']);
   const docs = await hub.browser().ask('GET', '/docs/');
   expect(docs.status).toBe(200);
   expect(docs.headers.get('content-security-policy')).not.toContain('unsafe-eval');
