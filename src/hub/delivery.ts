@@ -63,7 +63,7 @@ export class Delivery {
   }
 
   async #fillHole(room: Room): Promise<void> {
-    const { order, stream } = room;
+    const { order, stream, holeTimer } = room;
     const hole = order.hole;
     if (hole && stream) {
       try {
@@ -80,8 +80,8 @@ export class Delivery {
         this.#options.onError?.(error, `reading the hole in ${room.name}`);
       }
     }
-    // The room may have been left and entered again meanwhile: then the hole was another order's.
-    if (room.order !== order) return;
+    // Meanwhile the room may have been left and entered again, or this hole given up: then another one is being waited for.
+    if (room.order !== order || room.holeTimer !== holeTimer) return;
     room.holeTimer = undefined;
     if (order.hole) this.#giveUp(room, 'hole');
   }

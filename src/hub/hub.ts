@@ -3,7 +3,7 @@
 import { closes, errors, unsubscribes, type EndCode } from '../protocol/codes.ts';
 import type { ClientInfo, Position } from '../protocol/commands.ts';
 import { encodePresencePush, encodeUnsubscribe } from '../protocol/replies.ts';
-import type { Relay, RelayRecord } from '../relay/relay.ts';
+import type { Relay, RelayRecord, RoomsHere } from '../relay/relay.ts';
 import { Client, type Identity } from './client.ts';
 import { Delivery } from './delivery.ts';
 import { noMetrics, type HubMetrics } from './metrics.ts';
@@ -49,6 +49,10 @@ export class Hub {
   readonly #turn: Turn;
   readonly #slow: SlowClients;
   readonly #delivery: Delivery;
+  readonly #here: RoomsHere = {
+    has: (name) => this.#rooms.has(name),
+    [Symbol.iterator]: () => this.#rooms.keys(),
+  };
   #followDue = false;
 
   constructor(options: HubOptions) {
@@ -187,8 +191,9 @@ export class Hub {
   /** Where the subscription starts, by what was read and what the membership collected meanwhile. */
   #begin(membership: Membership, wish: Wish, read: StreamPage): Joined {
     const { order, stream } = membership.room;
-    // While the stream knows nothing, the room's own position is the best there is.
-    const page = read.top.epoch === '' && order.known ? { top: { epoch: order.epoch, offset: order.offset }, entries: [] } : read;
+    // What the stream does not have yet cannot be recovered, but must not be passed over in silence either.
+    const { epoch, offset } = order;
+    const page = order.isAheadOf(read.top) ? { top: { epoch, offset }, entries: epoch === read.top.epoch ? read.entries : [] } : read;
     const begun = start(wish, page, membership.collected ?? [], stream?.trustsAhead ?? false);
     if (wish.recover) this.#metrics.recovered(begun.recovered ? 'recovered' : 'unrecovered');
     if (wish.recover && wish.strict && !begun.recovered) throw new Refusal(errors.unrecoverablePosition);
@@ -278,7 +283,7 @@ export class Hub {
     this.#followDue = true;
     queueMicrotask(() => {
       this.#followDue = false;
-      this.#relay.follow(this.#rooms.keys());
+      this.#relay.follow(this.#here);
     });
   }
 }

@@ -27,6 +27,12 @@ export class Order<Entry> {
     this.offset = position.offset;
   }
 
+  /** Whether more was heard here than a source knows that names `top` as the newest. */
+  isAheadOf(top: Position): boolean {
+    if (!this.known) return false;
+    return top.epoch === this.epoch ? top.offset < this.offset : top.epoch === '' || this.#past?.has(top.epoch) === true;
+  }
+
   /** Takes the next arrival. After `deliver`, `release` gives those that waited for it. `overflow`: too many held, call `skip`. */
   take(epoch: string, offset: number, entry: Entry): Verdict {
     if (!this.known) {

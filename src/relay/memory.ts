@@ -1,6 +1,6 @@
 /** The relay within one process: hubs that share a bus hear each other, a hub alone talks to nobody. */
 
-import type { Relay, RelayRecord } from './relay.ts';
+import type { Relay, RelayRecord, RoomsHere } from './relay.ts';
 
 /** What the relays of several hubs in one process meet on. */
 export class MemoryBus {
@@ -9,7 +9,7 @@ export class MemoryBus {
 
 export class MemoryRelay implements Relay {
   readonly #bus: MemoryBus;
-  #rooms: ReadonlySet<string> = new Set();
+  #rooms: RoomsHere | undefined;
   #deliver: ((room: string, record: RelayRecord) => void) | undefined;
 
   constructor(bus: MemoryBus = new MemoryBus()) {
@@ -27,8 +27,8 @@ export class MemoryRelay implements Relay {
     for (const other of this.#bus.relays) if (other !== this) other.#receive(room, record);
   }
 
-  follow(rooms: Iterable<string>): void {
-    this.#rooms = new Set(rooms);
+  follow(rooms: RoomsHere): void {
+    this.#rooms = rooms;
   }
 
   async close(): Promise<void> {
@@ -38,7 +38,7 @@ export class MemoryRelay implements Relay {
   }
 
   #receive(room: string, record: RelayRecord): void {
-    if (!this.#rooms.has(room)) return;
+    if (!this.#rooms?.has(room)) return;
     // Not within the publisher's call: a real relay never answers in the same turn either.
     setImmediate(() => this.#deliver?.(room, record));
   }

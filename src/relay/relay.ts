@@ -11,6 +11,11 @@ export interface RelayRecord {
   info?: string;
 }
 
+/** The rooms with members on one replica, as they are whenever it is asked. */
+export interface RoomsHere extends Iterable<string> {
+  has(room: string): boolean;
+}
+
 /**
  * The contract, held by one suite for all implementations:
  * - a record is handed to `deliver` on every other replica that follows its room, in the order of publishing per room;
@@ -20,7 +25,7 @@ export interface RelayRecord {
 export interface Relay {
   start(deliver: (room: string, record: RelayRecord) => void): Promise<void>;
   publish(room: string, record: RelayRecord): void;
-  /** The rooms with members on this replica, whole; called on change. */
-  follow(rooms: Iterable<string>): void;
+  /** Called after the rooms with members on this replica changed; must not walk through them all each time. */
+  follow(rooms: RoomsHere): void;
   close(): Promise<void>;
 }

@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest';
 import { startConformance, type ConformanceServer } from '../../src/conformance/server.ts';
 import { MemoryBus, MemoryRelay } from '../../src/relay/memory.ts';
+import type { RoomsHere } from '../../src/relay/relay.ts';
 import { rawConnected, serve, type Loose } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
@@ -47,4 +48,20 @@ test('a taken port is an error, and nothing stays behind', async () => {
   const server = await serve();
   const { port } = new URL(server.url);
   await expect(startConformance({ port: Number(port) })).rejects.toThrow('EADDRINUSE');
+});
+
+test('the relay is handed a live view of the rooms, so that a new room costs the same however many there are', async () => {
+  const views = new Set<RoomsHere>();
+  const relay = new MemoryRelay();
+  relay.follow = (rooms) => void views.add(rooms);
+  const server = await serve({ hub: { relay } });
+  const reader = await rawConnected(server, 'one');
+  reader.send({ id: 3, subscribe: { channel: 'two' } });
+  await reader.reply(3);
+  expect(views.size).toBe(1);
+  const [view] = views;
+  expect([...view!]).toEqual(['one', 'two']);
+  reader.send({ id: 4, unsubscribe: { channel: 'one' } });
+  await reader.reply(4);
+  expect([view!.has('one'), view!.has('two')]).toEqual([false, true]);
 });

@@ -17,7 +17,7 @@ export class FakeClient {
   readonly #hub: Hub;
   readonly #room: string;
   readonly #grant: Grant;
-  #position: Position | undefined;
+  position: Position | undefined;
   #subscribed = false;
   /** Set while it wishes to be subscribed. */
   wants = false;
@@ -43,7 +43,7 @@ export class FakeClient {
   async subscribe(): Promise<void> {
     this.wants = true;
     if (this.client.rooms.has(this.#room)) return;
-    const position = this.#position;
+    const position = this.position;
     const wish = { recover: position !== undefined, offset: position?.offset ?? 0, epoch: position?.epoch ?? '' };
     try {
       await this.#hub.subscribe(this.client, this.#room, this.#grant, wish, (joined) => {
@@ -69,7 +69,7 @@ export class FakeClient {
       this.#subscribed = true;
       const { offset = 0, epoch = '', recovered, publications = [] } = subscribe;
       if (!recovered) this.seen.push({ fresh: { offset, epoch } });
-      this.#position = { offset, epoch };
+      this.position = { offset, epoch };
       for (const publication of publications) this.#see(publication);
     } else if (push?.pub && this.#subscribed) {
       this.#see(push.pub);
@@ -80,8 +80,8 @@ export class FakeClient {
     }
   }
 
-  #see({ offset, epoch = this.#position!.epoch, data }: Publication): void {
-    this.#position = { offset, epoch };
+  #see({ offset, epoch = this.position!.epoch, data }: Publication): void {
+    this.position = { offset, epoch };
     this.seen.push({ offset, epoch, data });
   }
 }
