@@ -137,7 +137,7 @@ async function history(
 function withinBytes(entries: StreamEntry[]): StreamEntry[] {
   let bytes = 0;
   const end = entries.findIndex(({ data, info }, at) => {
-    bytes += data.length + (info?.length ?? 0);
+    bytes += Buffer.byteLength(data) + (info ? Buffer.byteLength(info) : 0);
     return at > 0 && bytes > maxPageBytes;
   });
   return end < 0 ? entries : entries.slice(0, end);

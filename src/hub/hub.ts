@@ -178,7 +178,7 @@ export class Hub {
       throw error;
     }
     room.goLive(membership);
-    this.#pushPresence(room, 'join', client.identity, membership.info);
+    membership.announced = this.#pushPresence(room, 'join', client.identity, membership.info);
   }
 
   async #read(stream: Stream, name: string, wish: Wish): Promise<StreamPage> {
@@ -246,7 +246,7 @@ export class Hub {
     const { client, room } = membership;
     room.leave(membership);
     client.rooms.delete(room.name);
-    if (membership.state !== 'joining') this.#pushPresence(room, 'leave', client.identity, membership.info);
+    if (membership.state !== 'joining') this.#pushPresence(room, 'leave', client.identity, membership.info, membership.announced);
     if (room.members.size === 0) {
       // Without members nobody keeps the position up to date.
       room.order = new Order();
@@ -255,10 +255,12 @@ export class Hub {
     this.#forgetIfEmpty(room);
   }
 
-  #pushPresence(room: Room, what: 'join' | 'leave', { kind }: Identity, info: ClientInfo): void {
-    if (!room.joinLeave || room.members.size === 0) return;
-    if (kind === 'user' && room.members.size > (this.#options.joinLeaveUpTo ?? 50)) return;
+  /** False if the room is too big, or nobody is there to hear it. @param owed whoever was announced is also seen to leave */
+  #pushPresence(room: Room, what: 'join' | 'leave', { kind }: Identity, info: ClientInfo, owed = false): boolean {
+    if (!room.joinLeave || room.members.size === 0) return false;
+    if (kind === 'user' && !owed && room.members.size > (this.#options.joinLeaveUpTo ?? 50)) return false;
     room.append(encodePresencePush(room.head, what, info));
+    return true;
   }
 
   #open(name: string): Room {

@@ -43,6 +43,8 @@ export class Membership {
   collected: RelayRecord[] | undefined = [];
   /** Index of the first of the room's pending texts that is for this member. */
   from = 0;
+  /** The others were told of its join. */
+  announced = false;
   /** Publications up to this offset are known to the client already. */
   upTo = 0;
 

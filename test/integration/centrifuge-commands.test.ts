@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { newChannelName } from '../support/channels.ts';
-import { next, rawConnected, record, sdk, serve, token, type Loose } from '../support/protocol.ts';
+import { next, rawConnected, record, sdk, serve, token, type Loose, type Raw } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 test('connect gives an id, subscribe a position, and the publisher gets its own publication with its info', async () => {
@@ -60,6 +60,33 @@ test('presence, presence stats, join and leave show who is there, oneself includ
   await until(() => seen.events.some(([name, { info }]) => name === 'leave' && info?.user === 'bob'));
   expect(await first.presenceStats()).toEqual({ numClients: 1, numUsers: 1 });
   expect(await ann.presenceStats('nobody')).toEqual({ numClients: 0, numUsers: 0 });
+});
+
+test('beyond the limit joins are not told; whose join was told is also seen to leave, by an abrupt end too', async () => {
+  const server = await serve({ hub: { joinLeaveUpTo: 2 } });
+  const ann = await rawConnected(server, 'hall');
+  const bob = await rawConnected(server, 'hall');
+  const told = (what: 'join' | 'leave'): string[] => ann.lines.filter(({ push }) => push?.[what]).map(({ push }) => push[what].info.client);
+  const id = ({ lines }: Raw): string => lines[0].connect.client;
+  await until(() => told('join').length === 2);
+  const others = [await rawConnected(server, 'hall'), await rawConnected(server, 'hall')];
+
+  bob.ws.terminate();
+  await until(() => told('leave').length === 1);
+  expect(told('leave')).toEqual([id(bob)]);
+  for (const { ws } of others) ws.terminate();
+  await until(() => server.hub.subscriptions === 1);
+  await until(() => told('leave').includes(id(others[0]!)) || told('leave').includes(id(others[1]!)));
+  expect(told('join')).toEqual([id(ann), id(bob)]);
+});
+
+test('a page of history is cut by its bytes, not its characters', async () => {
+  const server = await serve();
+  for (let n = 0; n < 12; n++) server.streams.add('wide', JSON.stringify('界'.repeat(32 * 1024)));
+  const client = await rawConnected(server);
+  client.send({ id: 2, history: { channel: 'wide', limit: -1 } });
+  const { history } = await client.reply(2);
+  expect(history.publications.map(({ offset }: Loose) => offset)).toEqual([1, 2, 3, 4, 5]);
 });
 
 test('history pages forward and backward', async () => {
