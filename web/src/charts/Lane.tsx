@@ -10,13 +10,14 @@ import {
   IconPower,
   IconUsers,
 } from '@tabler/icons-react';
-import { memo, type ReactNode, useEffect, useRef } from 'react';
+import { memo, type ReactNode } from 'react';
 import type { TimelineItem } from '../../../src/protocol/kinds.ts';
 import { clock, clockSeconds, zone } from '../lib/format.ts';
 import { timeStepMs } from '../lib/scale.ts';
 import { useStore } from '../lib/store.ts';
 import { titleOf } from '../components/eventWords.ts';
 import { anchorKeptMs, useAnchor } from './useAnchor.ts';
+import { Flag, LaneCross } from './Flag.tsx';
 import type { View } from './view.ts';
 
 const icons: Record<string, (size: number) => ReactNode> = {
@@ -113,6 +114,7 @@ export const Lane = memo(function Lane({ view, items, onPick, compact }: LanePro
               );
             })}
           </div>
+          <LaneCross view={view} />
         </div>
       </div>
       <div className="axis">
@@ -120,7 +122,7 @@ export const Lane = memo(function Lane({ view, items, onPick, compact }: LanePro
         <div className="axis-box">
           <div className="moving" ref={ticks.ref}>
             {labels.map((at) => (
-              <span className="tick" key={at} style={{ left: ticks.x(at) }}>
+              <span className="tick" key={at} data-at={at} style={{ left: ticks.x(at) }}>
                 {withSeconds ? clockSeconds(at) : clock(at)}
               </span>
             ))}
@@ -145,29 +147,4 @@ function ValuesAt({ view }: { view: View }) {
       )}
     </span>
   );
-}
-
-/** The time at the crosshair, moved without React. */
-function Flag({ view }: { view: View }) {
-  const ref = useRef<HTMLSpanElement>(null);
-  useEffect(() => {
-    let moved = '';
-    return view.onFrame((end) => {
-      const flag = ref.current;
-      if (!flag) return;
-      const x = view.crossX(end);
-      const visibility = x === null ? 'hidden' : 'visible';
-      if (flag.style.visibility !== visibility) flag.style.visibility = visibility;
-      if (x === null) return;
-      const text = clockSeconds(view.timeAt(x, end));
-      if (flag.textContent !== text) flag.textContent = text;
-      const half = 31;
-      const left = Math.min(Math.max(x, half), Math.max(half, view.width.get() - half));
-      const transform = `translateX(${left}px) translateX(-50%)`;
-      if (transform === moved) return;
-      moved = transform;
-      flag.style.transform = transform;
-    });
-  }, [view]);
-  return <span className="flag" ref={ref} aria-hidden="true" />;
 }

@@ -7,6 +7,7 @@ import { useStore } from '../lib/store.ts';
 import type { HostRoom } from '../state/hostRoom.ts';
 import { filledGaps } from '../state/timeline.ts';
 import { columnsOf } from './columns.ts';
+import { followCross } from './Flag.tsx';
 import { Lane } from './Lane.tsx';
 import { readPalette } from './palette.ts';
 import type { DataState } from './plot.ts';
@@ -199,16 +200,7 @@ function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   const line = useRef<HTMLDivElement>(null);
   const cross = useStore(view.cross);
   useStore(view.freshness);
-  useEffect(() => {
-    let shown: number | null | undefined;
-    return view.onFrame((end) => {
-      const x = view.crossX(end);
-      if (!line.current || x === shown) return;
-      shown = x;
-      line.current.style.visibility = x === null ? 'hidden' : 'visible';
-      if (x !== null) line.current.style.transform = `translateX(${x}px)`;
-    });
-  }, [view]);
+  useEffect(() => followCross(view, line), [view]);
   const from = anchor.end - anchor.windowMs;
   const { offlineSince, staleSince } = state();
   const words: { text: string; from: number; to: number }[] = gaps.map((gap) => ({ text: 'back-filled', ...gap }));

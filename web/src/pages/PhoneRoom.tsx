@@ -67,7 +67,7 @@ export function PhoneRoom(props: RoomViewProps) {
               <TopProcesses room={room} view={view} />
             </Strips>
           ) : (
-            <NoSample parts={parts} />
+            <NoSample parts={parts} onInstall={mayManage ? () => onDialog('install') : undefined} />
           )}
           {mayPost && (
             <Composer conversation={conversation} view={view} room={name} inputRef={inputRef} onSent={() => setTab('timeline')} />

@@ -152,7 +152,7 @@ function WideRoom({ parts, name, group, items, hasSample, mayManage, mayPost, on
             </div>
           </Strips>
         ) : (
-          <NoSample parts={parts} />
+          <NoSample parts={parts} onInstall={mayManage ? () => onDialog('install') : undefined} />
         )}
       </div>
       {!isHidden && (
