@@ -52,13 +52,13 @@ for (let round = 1; round <= Number(values.rounds); round++) {
   for (const scenario of wanted) {
     for (const peer of present.filter((each) => takesPart(each, scenario))) {
       process.stderr.write(`round ${round}: ${scenario.name} ${peer.name}\n`);
-      const measured = await measure(
-        peer,
-        scenario,
-        values.seconds === undefined ? scenario.seconds : Math.min(scenario.seconds, Number(values.seconds)),
-      );
-      if (measured.errors > 0) console.log(`${peer.name} ${scenario.name}: ${measured.errors} connections failed in round ${round}`);
-      keep(scenario, peer, measured);
+      try {
+        keep(scenario, peer, await measure(peer, scenario, Math.min(scenario.seconds, Number(values.seconds ?? scenario.seconds))));
+      } catch (error) {
+        // One spoilt run must not cost the others.
+        console.log(`${peer.name} ${scenario.name}, round ${round}: ${String(error)}`);
+        process.exitCode = 1;
+      }
     }
   }
 }

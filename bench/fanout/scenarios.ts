@@ -106,7 +106,8 @@ export async function measure(peer: Peer, scenario: Scenario, seconds = scenario
     const pids = server.pids().flatMap((pid) => ['--pid', String(pid)]);
     const report = JSON.parse(await runLoad([load, ...common, ...pids, ...peer.wiring(message).args])) as Report;
     const idle = scenario.rate === 0 && scenario.window === 0;
-    if (!idle && report.deliveries === 0) throw new Error(`${peer.name}: nothing was delivered`);
+    if (!idle && report.deliveries === 0) throw new Error('nothing was delivered');
+    if (report.errors > 0) throw new Error(`${report.errors} connections failed`);
     return {
       cpuUsPerDelivery: report.serverCpuUs / report.deliveries,
       deliveriesPerSecond: report.deliveries / report.seconds,
