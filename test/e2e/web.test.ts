@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect } from 'vitest';
 import { startLocalAgent } from '../../src/local/localAgent.ts';
 import { root, startTestApp, type TestApp } from '../support/app.ts';
 import { needs } from '../support/needs.ts';
-import { launchBrowser, openPage, phone } from '../support/page.ts';
+import { foreignName, launchBrowser, openPage, phone } from '../support/page.ts';
 import { until } from '../support/until.ts';
 
 const xss = [
@@ -113,7 +113,8 @@ needs('chromium', 'linux').describe('the web UI', () => {
     const value = (): Promise<string> => page.getByLabel('CPU', { exact: true }).locator('[data-headline]').innerText();
     await until(async () => /%/.test(await value()), 'the gutter has a figure');
     const ink = (): Promise<number> => page.locator('.strip canvas').first().evaluate(inkOfCanvas);
-    const place = (): Promise<string> => page.locator('.plot').first().evaluate(inPage<string>('(plot) => plot.style.transform'));
+    const place = (): Promise<string> =>
+      page.locator('.plot').first().evaluate(inPage<string>('(plot) => getComputedStyle(plot).transform'));
     const [firstInk, firstPlace] = [await ink(), await place()];
     await until(async () => (await ink()) !== firstInk, 'the canvas was drawn anew');
     await until(async () => (await place()) !== firstPlace, 'the strip moved');
@@ -126,6 +127,15 @@ needs('chromium', 'linux').describe('the web UI', () => {
     for (const name of ['5 min', '1 h']) await page.getByRole('button', { name, exact: true }).click();
     expect(page.url()).toContain('window=1h');
     expect(complaints).toEqual([]);
+  });
+
+  needs().test('warns of plain http beyond this machine, and only there', async () => {
+    const { page } = await openPage(browser);
+    await page.goto(hub.url);
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    expect(await page.locator('.banner').count()).toBe(0);
+    await page.goto(hub.url.replace('127.0.0.1', foreignName));
+    await page.locator('.banner', { hasText: 'plain http' }).waitFor();
   });
 
   needs().test('one crosshair: figures in the gutter, the flag and the timeline tell the same time', async () => {

@@ -12,6 +12,8 @@ export interface TestPage {
   complaints: string[];
 }
 
+/** Leads to this machine without being called localhost. */
+export const foreignName = 'hub.test';
 export const desktop = { width: 1440, height: 900 };
 export const phone = { width: 390, height: 844 };
 
@@ -29,6 +31,8 @@ export async function launchBrowser(whenDone: (close: () => Promise<void>) => vo
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      // A name that is not loopback, as the page sees it.
+      `--host-resolver-rules=MAP ${foreignName} 127.0.0.1`,
     ],
   });
   whenDone(() => browser.close());
