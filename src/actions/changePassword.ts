@@ -26,7 +26,7 @@ export async function changePassword(needs: PasswordNeeds, changer: PasswordChan
   const person = await findPerson(needs.sql, changer.person);
   if (!person) throw new AppError('unauthorized', 'Sign in first; this account is gone.');
   if (person.passwordHash !== null) {
-    needs.loginLimits.take(person.email, changer.address);
+    await needs.loginLimits.take(person.email, changer.address);
     const right = change.current !== undefined && (await needs.passwords.verify(person.passwordHash, change.current));
     if (!right) throw new AppError('wrong_credentials', 'current: this is not your password.');
     needs.loginLimits.giveBack(person.email, changer.address);

@@ -15,7 +15,7 @@ export interface SignInNeeds extends SessionNeeds {
 
 /** Refuses `wrong_credentials`, the same in text and time for an unknown account, or `too_many_requests`. */
 export async function signIn(needs: SignInNeeds, { login, password }: Login, browser: Browser): Promise<Opened> {
-  needs.loginLimits.take(login, browser.address);
+  await needs.loginLimits.take(login, browser.address);
   const person = await findPersonByEmail(needs.sql, login);
   const right = await needs.passwords.verify(person?.passwordHash ?? null, password);
   if (!person || !right) throw new AppError('wrong_credentials', 'E-mail or password is wrong.');

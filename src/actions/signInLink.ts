@@ -33,7 +33,7 @@ export async function exchangeSignInLink(
   token: string,
   browser: Browser,
 ): Promise<Opened> {
-  needs.loginLimits.take('sign-in link', browser.address);
+  await needs.loginLimits.take('sign-in link', browser.address);
   const person = await takeSignInLink(needs.sql, hashToken(token));
   if (person === undefined)
     throw new AppError('token_used', 'This link was used already or has expired; make another with: npm run hub -- --sign-in-link');

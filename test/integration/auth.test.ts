@@ -104,7 +104,7 @@ test('in the grace time a used successor no longer helps an old token', async ()
 
 test('refresh only by POST, from the own page, without a form', async () => {
   const browser = await hub.signIn();
-  expect((await browser.get('/auth/refresh')).status).toBe(404);
+  expect((await browser.get('/auth/refresh')).status).toBe(405);
   const foreign: Record<string, string>[] = [
     { origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' },
     { origin: 'null', 'sec-fetch-site': 'cross-site' },

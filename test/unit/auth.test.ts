@@ -10,6 +10,7 @@ import { may, mayInRoom } from '../../src/auth/permissions.ts';
 import type { Action } from '../../src/auth/permissions.ts';
 import { refreshCookie } from '../../src/auth/refreshCookie.ts';
 import { loadSecret } from '../../src/auth/secretKey.ts';
+import { until } from '../support/until.ts';
 import { AppError } from '../../src/errors.ts';
 import { createRateLimit } from '../../src/lib/rateLimit.ts';
 import { roles } from '../../src/protocol/rest.ts';
@@ -68,13 +69,13 @@ test('limits refill, forget who is done, and fail closed when full', () => {
   expect([limit.take('d'), limit.take('d'), limit.take('d')]).toEqual([true, true, false]);
 });
 
-test('sign-ins are limited per account and address, and per address', () => {
+test('sign-ins are limited per account and address, and per address', async () => {
   const limits = createLoginLimits();
-  const tries = (count: number, account: (i: number) => string, address: string): number => {
+  const tries = async (count: number, account: (i: number) => string, address: string): Promise<number> => {
     let allowed = 0;
     for (let i = 0; i < count; i++) {
       try {
-        limits.take(account(i), address);
+        await limits.take(account(i), address);
         allowed++;
       } catch (error) {
         if (!(error instanceof AppError)) throw error;
@@ -82,15 +83,44 @@ test('sign-ins are limited per account and address, and per address', () => {
     }
     return allowed;
   };
-  expect(tries(10, () => 'A@x', '10.0.0.1')).toBe(5);
-  expect(tries(10, () => 'a@x', '10.0.0.1')).toBe(0);
-  expect(tries(10, () => 'a@x', '10.0.0.2')).toBe(5);
-  expect(tries(50, String, '2001:db8::1')).toBe(20);
-  expect(tries(50, String, '2001:db8:0:0:ffff::1')).toBe(0);
+  expect(await tries(10, () => 'A@x', '10.0.0.1')).toBe(5);
+  expect(await tries(10, () => 'a@x', '10.0.0.1')).toBe(0);
+  expect(await tries(10, () => 'a@x', '10.0.0.2')).toBe(5);
+  expect(await tries(50, String, '2001:db8::1')).toBe(20);
+  expect(await tries(50, String, '2001:db8:0:0:ffff::1')).toBe(0);
   for (let i = 0; i < 50; i++) {
-    limits.take('b@x', '10.0.0.3');
+    await limits.take('b@x', '10.0.0.3');
     limits.giveBack('b@x', '10.0.0.3');
   }
+});
+
+test('an account that many addresses guess at is slowed down, and its owner gets in', async () => {
+  let nowMs = 0;
+  let pauses: number[] = [];
+  const limits = createLoginLimits({ now: () => nowMs, pause: async (ms) => void pauses.push(ms) });
+  const guess = (i: number): Promise<void> => limits.take('Owner@x', `10.${i >> 8}.${i & 255}.1`);
+  for (let i = 0; i < 100; i++) await guess(i);
+  expect(pauses).toEqual([]);
+  for (let i = 100; i < 104; i++) await guess(i);
+  expect(pauses).toEqual([100, 200, 300]);
+  for (let i = 104; i < 400; i++) await guess(i);
+  expect(Math.max(...pauses)).toBe(5_000);
+  await limits.take('other@x', '10.9.9.9');
+  expect(pauses.at(-1)).toBe(5_000);
+  nowMs = 3_600_000 * 4;
+  pauses = [];
+  await guess(0);
+  expect(pauses).toEqual([]);
+});
+
+test('only so many wait for a slowed account', async () => {
+  const held: (() => void)[] = [];
+  const limits = createLoginLimits({ now: () => 0, pause: () => new Promise((resolve) => held.push(() => resolve())) });
+  const guesses = Array.from({ length: 300 }, (_, i) => limits.take('owner@x', `10.${i >> 8}.${i & 255}.1`));
+  const settled = Promise.allSettled(guesses);
+  await until(() => held.length === 100);
+  for (const release of held) release();
+  expect((await settled).filter(({ status }) => status === 'rejected')).toHaveLength(99);
 });
 
 test.each([
