@@ -61,8 +61,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Gives the variable's value as parsed, or its default; `undefined` from `parse` records `remedy` as a fault. */
 type Read = <T>(name: string, fallback: T, parse: (text: string) => T | undefined, remedy: string, secret?: 'secret') => T;
 
-/** Reads and validates everything at once; throws `ConfigError` with all faults. An empty variable counts as unset. */
-export function readConfig(env: Environment = process.env): Config {
+/** Reads and validates everything at once; throws `ConfigError` with all faults. An empty variable counts as unset. Migrations need no SECRET_KEY. */
+export function readConfig(env: Environment = process.env, program: 'hub' | 'migrate' = 'hub'): Config {
   const faults: string[] = [];
   const read: Read = (name, fallback, parse, remedy, secret) => {
     const text = env[name]?.trim();
@@ -107,7 +107,7 @@ export function readConfig(env: Environment = process.env): Config {
     'is not base64 of at least 32 bytes; make one with: openssl rand -base64 32',
     'secret',
   );
-  if (databaseUrl && !env['SECRET_KEY']?.trim())
+  if (program === 'hub' && databaseUrl && !env['SECRET_KEY']?.trim())
     faults.push('SECRET_KEY: is required with DATABASE_URL; make one with: openssl rand -base64 32');
   if (env['REDIS_URL']?.trim()) faults.push('REDIS_URL: this version runs one replica with an in-process relay; unset it');
 
@@ -248,8 +248,8 @@ function parsePublicUrl(text: string): string | undefined {
 }
 
 function parseDatabaseUrl(text: string): string | undefined {
-  const protocol = URL.parse(text)?.protocol;
-  return protocol === 'postgres:' || protocol === 'postgresql:' ? text : undefined;
+  // db/address.ts reads it and names what is wrong inside; several hosts are no URL for `URL`.
+  return /^postgres(ql)?:\/\/\S+$/.test(text) ? text : undefined;
 }
 
 function parseSecretKey(text: string): Uint8Array | undefined {

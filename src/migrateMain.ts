@@ -9,7 +9,7 @@ import { configure } from './run.ts';
 import { openStorage } from './storage.ts';
 
 const { values } = parseArgs({ options: { 'new-epoch': { type: 'boolean', default: false } } });
-const { config, log } = await configure();
+const { config, log } = await configure('migrate');
 const closers = new Closers();
 try {
   // Whatever MIGRATE says: it is meant for the hubs that wait for this program.

@@ -94,6 +94,9 @@ test('all faults are listed at once, each with its name and remedy', () => {
 test('a real database needs a key, and no secret is repeated in a fault', () => {
   expect(faultsOf({ DATABASE_URL: 'postgres://u:p@h/d' })).toEqual([expect.stringContaining('SECRET_KEY: is required')]);
   expect(readConfig({ DATABASE_URL: 'postgres://u:p@h/d', SECRET_KEY: key }).secretKey).toHaveLength(32);
+  expect(readConfig({ DATABASE_URL: 'postgres://u:p@h/d' }, 'migrate').secretKey).toBeUndefined();
+  const several = 'postgres://u:p@first:5432,second:5433,[::1]/d?target_session_attrs=read-write';
+  expect(readConfig({ DATABASE_URL: several, SECRET_KEY: key }).databaseUrl).toBe(several);
   const text = faultsOf({ DATABASE_URL: 'postgre://u:hidden1@h/d', SECRET_KEY: 'hidden2', ADMIN_PASSWORD: 'hidden3' }).join('\n');
   expect(text).not.toContain('hidden');
 });
