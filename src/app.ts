@@ -22,7 +22,7 @@ import { PartitionKeeper } from './data/partitions.ts';
 import { SampleWriter } from './data/writer.ts';
 import { isAway, type Database } from './db/database.ts';
 import { Gateway } from './gateway/gateway.ts';
-import { hostroomPolicy } from './gateway/hostroomPolicy.ts';
+import { hostroomPolicy, messageRate } from './gateway/hostroomPolicy.ts';
 import { Hub } from './hub/hub.ts';
 import { newId } from './lib/id.ts';
 import { createMetrics } from './ops/metrics.ts';
@@ -195,6 +195,7 @@ async function build(
     log,
     version,
     limits: config.limits,
+    messageRate,
     allowedOrigins: config.allowedOrigins,
     metrics: { received: metrics.received, error: metrics.error },
   });

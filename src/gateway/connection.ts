@@ -199,7 +199,7 @@ export class Connection {
       const { client } = this;
       if (!client) return this.#refuse('command before connect');
       if (command.refusal) throw new Refusal(command.refusal.error, command.refusal.message);
-      if (this.#rate && !this.#rate.take()) throw new Refusal(errors.tooManyRequests);
+      if (client.identity.kind === 'user' && this.#rate && !this.#rate.take()) throw new Refusal(errors.tooManyRequests);
       const handle = handlers[command.method] as (
         services: Services,
         client: Client,

@@ -40,6 +40,9 @@ export interface PolicyParts {
 const agentFrameBytes = 512 * 1024;
 const personFrameBytes = 64 * 1024;
 
+/** Enough for a page that joins all its rooms at once and for fast typing; a loop is told to wait. */
+export const messageRate = { perSecond: 50, burst: 500 } as const;
+
 export function hostroomPolicy(parts: PolicyParts): Policy {
   return {
     connect: (request) => answering(() => connect(parts, request)),
@@ -135,8 +138,8 @@ async function answering<T>(run: () => Promise<T>): Promise<T> {
 }
 
 function toRefusal(error: AppError): Refusal {
-  const table =
-    error.status === 403 || error.status === 404 ? errors.permissionDenied : error.status >= 500 ? errors.internal : errors.badRequest;
   // Why a room may not be entered is nobody's business; what is wrong with a message is its author's.
-  return table === errors.permissionDenied ? noEntry() : new Refusal(table, error.detail, { cause: error });
+  if (error.status === 403 || error.status === 404) return noEntry();
+  const table = error.status === 429 ? errors.tooManyRequests : error.status >= 500 ? errors.internal : errors.badRequest;
+  return new Refusal(table, error.detail, { cause: error });
 }

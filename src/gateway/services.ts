@@ -58,7 +58,7 @@ export interface Services {
   version: string;
   /** Levels of arrays and objects in a command. */
   maxDepth: number;
-  /** Commands of one connection; absent: any number. */
+  /** Commands of one person's connection; absent: any number. Agents are bounded by what waits for its commit. */
   messageRate?: { perSecond: number; burst: number };
   users: Tally;
   addresses: Tally;
