@@ -170,13 +170,15 @@ export class AgentPresence {
     const sessions = this.sessions();
     if (sessions.length === 0) return;
     const hosts = sessions.map((session) => session.host);
-    await refreshSeen(
+    const known = await refreshSeen(
       this.#parts.sql,
       hosts,
       sessions.map((session) => session.last.sample.at),
     );
+    // A host may be deleted between its agent's announcement and its first place here, or on another replica.
+    for (const host of hosts) if (!known.includes(host)) this.end(host, closes.permissionDenied);
     // Mends what a database that was away at the connect has missed.
-    await this.#online(hosts);
+    await this.#online(known);
   }
 
   async #sweep(): Promise<void> {

@@ -43,6 +43,14 @@ test('the newest connection wins and the loser is told', async () => {
   await third.client.close();
 });
 
+test('an agent whose host is gone, as if deleted elsewhere, is closed for good', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  await hub.sql`delete from host where id = ${host.id}`;
+  await until(() => agent.client.closed);
+  expect(agent.client.closed?.code).toBe(3507);
+});
+
 test('agents that push each other out are told of as sharing one identity', async () => {
   const host = await hub.addHost();
   const agents = [];
