@@ -22,10 +22,13 @@ export interface HubClockOptions {
 }
 
 const rounds = 5;
+/** So far a clock that was turned back is waited for: less than live samples may be off. Beyond, nothing new would be taken for as long. */
+const maxStillMs = 60_000;
 
 /**
  * Measures once, then again every `everyMs`; while PostgreSQL is away the last offset holds.
- * `now()` never goes back within the process: where a measurement would turn it back, it stands still until real time has caught up.
+ * `now()` does not go back: where a measurement would turn it back, it stands still until real time has caught up. Only where that
+ * would take over a minute, because PostgreSQL's clock was set back, does it follow, with a warning.
  */
 export async function startHubClock(options: HubClockOptions): Promise<HubClock> {
   const { sql, log, everyMs = 30_000, monotonicMs = () => performance.now() } = options;
@@ -45,6 +48,10 @@ export async function startHubClock(options: HubClockOptions): Promise<HubClock>
       if (received - sent < best.roundTripMs) best = { roundTripMs: received - sent, base: row.ms - (sent + received) / 2 };
     }
     base = best.base;
+    const aheadMs = last - (base + monotonicMs());
+    if (aheadMs <= maxStillMs) return;
+    log.warn({ aheadMs: Math.round(aheadMs) }, 'the clock of PostgreSQL was set back; hub time follows');
+    last = 0;
   }
 
   async function again(): Promise<void> {

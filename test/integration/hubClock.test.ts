@@ -37,6 +37,22 @@ test('never goes back, also where a measurement finds it too fast', async () => 
   clock.close();
 });
 
+test('follows a clock of PostgreSQL that was set back by an hour', async () => {
+  let shiftMs = 0;
+  const warnings: unknown[] = [];
+  const clock = await startHubClock({
+    sql: database.sql,
+    log: { warn: (details: unknown) => void warnings.push(details) },
+    monotonicMs: () => performance.now() + shiftMs,
+  });
+  shiftMs = 3_600_000;
+  const before = clock.now();
+  await clock.measure();
+  expect(clock.now()).toBeLessThan(before - 3_590_000);
+  expect(warnings).toHaveLength(1);
+  clock.close();
+});
+
 test('keeps the last offset while the database is away, and measures again by itself', async () => {
   let away = false;
   let asked = 0;
