@@ -46,8 +46,8 @@ async function readAround(sql: Sql, room: string, offset: number, limit: number)
   const half = Math.floor(limit / 2);
   const older = await readTimelineRange(sql, room, { before: offset, limit: half + 1 });
   const newer = await readTimelineRange(sql, room, { after: offset - 1, limit: limit - half });
-  const kept = older.slice(-half);
-  return toPage(half === 0 ? newer : [...kept, ...newer], older.length > half ? (kept[0] ?? newer[0]) : undefined);
+  const page = [...older.slice(Math.max(0, older.length - half)), ...newer];
+  return toPage(page, older.length > half ? page[0] : undefined);
 }
 
 async function offsetOf(sql: Sql, room: string, id: string): Promise<number> {

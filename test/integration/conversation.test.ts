@@ -165,6 +165,8 @@ test('the timeline is read by cursor in both directions', async () => {
   expect(await page({ limit: 4, after: all[3] })).toEqual([[4, 5, 6, 7], 7]);
   expect(await page({ limit: 4, after: all[7] })).toEqual([[8, 9, 10], null]);
   expect(await page({ limit: 4, around: all[5] })).toEqual([[3, 4, 5, 6], 3]);
+  expect(await page({ limit: 1, around: all[5] })).toEqual([[5], 5]);
+  expect(await page({ limit: 9, around: all[1] })).toEqual([[0, 1, 2, 3, 4, 5], null]);
   expect(await code(readTimeline(hub.sql, host.id, { before: newId() }))).toBe('invalid');
   expect(await code(readTimeline(hub.sql, host.id, { before: all[0], after: all[1] }))).toBe('invalid');
 });
