@@ -83,6 +83,7 @@ export class Client {
     this.pending = [];
     this.#pendingLength = 0;
     this.write(textFrames(texts));
+    this.#turn.release(this);
     this.#turn.replied(texts.length);
   }
 
@@ -102,6 +103,7 @@ export class Client {
     this.flush();
     this.closed = true;
     this.pending = [];
+    this.#turn.release(this);
     this.wire.close(end);
     this.#turn.closed(this);
   }

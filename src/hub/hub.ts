@@ -222,7 +222,7 @@ export class Hub {
 
   /** Writes what is due and stops all timers; connections are the gateway's to close, the relay its maker's. */
   async close(): Promise<void> {
-    this.#turn.flush();
+    this.#turn.close();
     this.#delivery.close();
     this.#slow.close();
     for (const room of this.#rooms.values()) room.stopWaiting();

@@ -10,7 +10,7 @@ import type { HubMetrics } from './metrics.ts';
 import { Order } from './position.ts';
 import { maxRecovered } from './recovery.ts';
 import type { Stream } from './stream.ts';
-import type { Turn } from './turn.ts';
+import { manyRooms, type Turn } from './turn.ts';
 
 /** The room as one client may use it. */
 export interface Grant {
@@ -174,7 +174,7 @@ export class Room {
         if (!this.#admits(member, length)) continue;
         sent += texts.length;
         if (member.client.pending.length > 0) for (const text of texts) member.client.pending.push(text);
-        else this.#writeTo(member.client, (all ??= textFrames(texts)));
+        else this.#writeTo(member, (all ??= textFrames(texts)));
         continue;
       }
       member.from = 0;
@@ -187,7 +187,7 @@ export class Room {
       }
       let frames = parts?.get(from);
       if (!frames) (parts ??= new Map()).set(from, (frames = textFrames(texts, from)));
-      this.#writeTo(member.client, frames);
+      this.#writeTo(member, frames);
     }
     if (sent > 0) this.#metrics.sent('push', sent);
     this.#metrics.deliverSeconds((performance.now() - this.#pendingSince) / 1000);
@@ -208,9 +208,11 @@ export class Room {
     return false;
   }
 
-  #writeTo(client: Client, frames: Frames): void {
-    // A client in several rooms gets one write for all of them; this is also where a window for such clients belongs.
-    if (client.rooms.size > 1) this.#turn.cork(client);
+  #writeTo({ client, skippable }: Membership, frames: Frames): void {
+    // A client in several rooms gets one write for all of them; one in many, one per window for those that may miss something.
+    const rooms = client.rooms.size;
+    if (rooms >= manyRooms && skippable && !client.isSlow) this.#turn.hold(client);
+    else if (rooms > 1) this.#turn.cork(client);
     client.write(frames);
   }
 }

@@ -17,10 +17,16 @@ export interface TurnEvents {
   replied(count: number): void;
 }
 
+/** From so many rooms on, what may wait goes to a client in one write per `windowMs`: below, windows would mostly hold one text. */
+export const manyRooms = 32;
+const windowMs = 20;
+
 export class Turn {
   #clients: Client[] = [];
   #rooms: Room[] = [];
   #corked: Client[] = [];
+  readonly #held = new Set<Client>();
+  #window: NodeJS.Timeout | undefined;
   #scheduled = false;
   #writing = false;
   readonly #events: TurnEvents;
@@ -59,12 +65,38 @@ export class Turn {
     this.#events.replied(count);
   }
 
-  /** Gathers this client's writes until the end of the turn's writing. */
+  /** Gathers this client's writes until the end of the turn's writing, with what a window holds for it. */
   cork(client: Client): void {
-    if (client.corked || !this.#writing) return;
+    if (client.corked) return;
+    if (!this.#writing) return this.release(client);
     client.corked = true;
-    client.wire.cork();
+    if (!this.#held.delete(client)) client.wire.cork();
     this.#corked.push(client);
+  }
+
+  /** Gathers this client's writes until the end of the current window, unless `cork` or `release` comes first. */
+  hold(client: Client): void {
+    if (client.corked || this.#held.has(client)) return;
+    this.#held.add(client);
+    client.wire.cork();
+    this.#window ??= setTimeout(() => this.#endWindow(), windowMs);
+  }
+
+  /** Writes what a window holds for this client. */
+  release(client: Client): void {
+    if (this.#held.delete(client)) client.wire.uncork();
+  }
+
+  /** Writes everything that is due or held. */
+  close(): void {
+    this.flush();
+    this.#endWindow();
+  }
+
+  #endWindow(): void {
+    clearTimeout(this.#window);
+    this.#window = undefined;
+    for (const client of this.#held) this.release(client);
   }
 
   #schedule(): void {
