@@ -42,12 +42,12 @@ async function start(): Promise<Running> {
   }
 }
 
-async function startAgent({ id, isEnrolled, localEnrolment }: App): Promise<ReturnType<typeof startLocalAgent>> {
+async function startAgent({ id, isEnrolled, localEnrolment }: App): ReturnType<typeof startLocalAgent> {
   // One folder per hub: another database means another identity.
   const stateDir = join(config.dataDir, 'agent', id);
   const host = await enrolledHost(stateDir);
   return startLocalAgent({
-    root,
+    programDir: join(config.dataDir, 'cache', 'agent'),
     stateDir,
     hubUrl: `http://${reachable(config.host)}:${config.port}`,
     enrolmentToken: host !== undefined && (await isEnrolled(host)) ? undefined : await localEnrolment(),

@@ -1,13 +1,14 @@
 /** Keeps an agent for this very machine running beside the hub, as a process of its own. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
 import process from 'node:process';
+import { agentNodeFlags, unpackAgent } from '../api/agentPackage.ts';
 import { environmentFor } from '../config.ts';
 
 export interface LocalAgentOptions {
-  /** The folder that holds `agent/main.ts`. */
-  root: string;
+  /** Where the packed agent is unpacked: it takes less memory than the sources do. */
+  programDir: string;
   stateDir: string;
   hubUrl: string;
   /** Absent when the state folder holds an identity already. */
@@ -20,7 +21,9 @@ export interface LocalAgentOptions {
 const restartMs = { first: 1_000, most: 60_000 };
 
 /** Starts the agent and starts it again, with doubling pauses, when it ends by itself. It leaves with the hub, however that ends. */
-export function startLocalAgent(options: LocalAgentOptions): { close(): Promise<void> } {
+export async function startLocalAgent(options: LocalAgentOptions): Promise<{ close(): Promise<void> }> {
+  await rm(options.programDir, { recursive: true, force: true });
+  const program = await unpackAgent(options.programDir);
   let child: ChildProcess | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
@@ -28,7 +31,7 @@ export function startLocalAgent(options: LocalAgentOptions): { close(): Promise<
 
   const start = (): void => {
     const startedAt = performance.now();
-    child = spawn(process.execPath, [join(options.root, 'agent/main.ts')], {
+    child = spawn(process.execPath, [...agentNodeFlags, program], {
       // The channel tells the agent when the hub is gone, even after kill -9.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: environmentFor({

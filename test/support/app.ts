@@ -59,8 +59,8 @@ export async function startTestApp(
     opsUrl: app.opsUrl,
     lines,
     async startAgent() {
-      const agent = startLocalAgent({
-        root,
+      const agent = await startLocalAgent({
+        programDir: join(dataDir, 'cache/agent'),
         stateDir: join(dataDir, 'agent'),
         hubUrl: url,
         enrolmentToken: await app.localEnrolment(),
