@@ -197,7 +197,7 @@ async function build(
     limits: config.limits,
     messageRate,
     allowedOrigins: config.allowedOrigins,
-    metrics: { received: metrics.received, error: metrics.error },
+    metrics: { received: metrics.received, error: metrics.error, dropped: metrics.dropped },
   });
   const server = await createApi({
     log,

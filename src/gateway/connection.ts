@@ -13,7 +13,7 @@ import { encodeError, encodeReply, ping } from '../protocol/replies.ts';
 import { handlers } from './handlers.ts';
 import { Bucket } from './limits.ts';
 import type { Peer } from './policy.ts';
-import { expiry, type Services } from './services.ts';
+import { expiry, type Limit, type Services } from './services.ts';
 
 /** The cap of inbound frames before connect. */
 const maxFrameBytes = 64 * 1024;
@@ -26,6 +26,9 @@ const controlWindowMs = 10_000;
 const tooBig: EndCode = { code: 1009, reason: 'message too big' };
 const tooSlowMessage: EndCode = { code: 1008, reason: 'message not finished in time' };
 const tooManyControls: EndCode = { code: 1008, reason: 'too many control frames' };
+
+/** How `ws` names a message over the cap of `Wire.limitMessages`. */
+const tooBigCode = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
 
 const pingFrame = textFrames([ping]);
 
@@ -70,7 +73,7 @@ export class Connection {
     this.#midMessageSince = 0;
     if (this.#isClosed || this.#fault !== undefined) return;
     // Without compression the wire has refused it already.
-    if (data.length > (this.client?.identity.maxFrameBytes ?? maxFrameBytes)) return this.end(tooBig);
+    if (data.length > (this.client?.identity.maxFrameBytes ?? maxFrameBytes)) return this.#limit('message_size', tooBig);
     if (isBinary) return this.#refuse('binary frame');
     const { commands, pongs, fault } = parseFrame(data.toString('utf8'), this.#services.maxDepth);
     for (let at = 0; at < pongs; at++) if (!this.#tookPong()) return this.#refuse('pong without ping');
@@ -88,7 +91,7 @@ export class Connection {
       this.#controlWindowEnds = now + controlWindowMs;
       this.#controlFrames = 0;
     }
-    if (++this.#controlFrames > maxControlFrames) this.end(tooManyControls);
+    if (++this.#controlFrames > maxControlFrames && !this.#isClosed) this.#limit('control_frames', tooManyControls);
   }
 
   /** Closes the connection, before or after it connected. */
@@ -100,6 +103,16 @@ export class Connection {
     else this.#wire.close(end);
     // A paused socket would never see the answer to the close frame.
     if (this.#wire.ws.isPaused) this.#wire.ws.resume();
+  }
+
+  #limit(limit: Limit, end: EndCode): void {
+    this.#services.metrics.dropped(limit);
+    this.end(end);
+  }
+
+  /** The peer broke a rule of the WebSocket protocol, or the socket failed; the close follows by itself. */
+  failed({ code }: NodeJS.ErrnoException): void {
+    if (code === tooBigCode) this.#services.metrics.dropped('message_size');
   }
 
   terminate(): void {
@@ -134,7 +147,7 @@ export class Connection {
     const paused = this.#wire.ws.isPaused;
     if (!paused && this.#wire.isMidMessage) {
       this.#midMessageSince ||= now;
-      if (now - this.#midMessageSince >= timings.messageMs) return this.end(tooSlowMessage);
+      if (now - this.#midMessageSince >= timings.messageMs) return this.#limit('message_time', tooSlowMessage);
     } else {
       this.#midMessageSince = 0;
     }
@@ -199,7 +212,10 @@ export class Connection {
       const { client } = this;
       if (!client) return this.#refuse('command before connect');
       if (command.refusal) throw new Refusal(command.refusal.error, command.refusal.message);
-      if (client.identity.kind === 'user' && this.#rate && !this.#rate.take()) throw new Refusal(errors.tooManyRequests);
+      if (client.identity.kind === 'user' && this.#rate && !this.#rate.take()) {
+        this.#services.metrics.dropped('command');
+        throw new Refusal(errors.tooManyRequests);
+      }
       const handle = handlers[command.method] as (
         services: Services,
         client: Client,
@@ -251,8 +267,10 @@ export class Connection {
     if (this.#isClosed || !this.#wire.isOpen) return;
     const { identity, data } = admission;
     if (identity.kind === 'user') {
-      if (identity.user !== '' && users.of(identity.user) >= limits.connectionsPerUser) return this.end(closes.connectionLimit);
-      if (addresses.of(this.#address) >= limits.connectionsPerAddress) return this.end(closes.connectionLimit);
+      const tooMany =
+        (identity.user !== '' && users.of(identity.user) >= limits.connectionsPerUser) ||
+        addresses.of(this.#address) >= limits.connectionsPerAddress;
+      if (tooMany) return this.#limit('connection', closes.connectionLimit);
       users.add(identity.user);
       addresses.add(this.#address);
     }

@@ -11,7 +11,7 @@ import { defaultMaxDepth } from '../protocol/frames.ts';
 import { Connection } from './connection.ts';
 import { Bucket, Tally, type ConnectionLimits } from './limits.ts';
 import type { Policy } from './policy.ts';
-import { defaultTimings, type GatewayLog, type GatewayMetrics, type Services, type Timings } from './services.ts';
+import { defaultTimings, type GatewayLog, type GatewayMetrics, type Limit, type Services, type Timings } from './services.ts';
 
 export interface GatewayOptions {
   hub: Hub;
@@ -48,7 +48,9 @@ function onPong(this: WebSocket): void {
   (this as Held)[connectionOf]?.readControl(true);
 }
 /** `ws` answers protocol errors with the right close code itself; 'close' follows. */
-function onError(this: WebSocket): void {}
+function onError(this: WebSocket, error: NodeJS.ErrnoException): void {
+  (this as Held)[connectionOf]?.failed(error);
+}
 
 export class Gateway {
   readonly #services: Services;
@@ -66,7 +68,7 @@ export class Gateway {
       policy: options.policy,
       clock: options.clock ?? systemClock,
       log: options.log ?? { error: nothing, warn: nothing, debug: nothing },
-      metrics: options.metrics ?? { received: nothing, error: nothing },
+      metrics: options.metrics ?? { received: nothing, error: nothing, dropped: nothing },
       timings: { ...defaultTimings, ...options.timings },
       limits: options.limits,
       version: options.version,
@@ -129,7 +131,8 @@ export class Gateway {
   async #guard(request: FastifyRequest, reply: FastifyReply): Promise<void> {
     if (!request.ws) return;
     const { headers } = request.raw;
-    const refuse = (status: number, why: string): Promise<void> => {
+    const refuse = (status: number, why: string, limit?: Limit): Promise<void> => {
+      if (limit) this.#services.metrics.dropped(limit);
       this.#services.log.debug({ address: request.ip, why }, 'refused an upgrade');
       return Promise.resolve(reply.code(status).send({ error: why })).then(() => undefined);
     };
@@ -142,10 +145,10 @@ export class Gateway {
     if (offered.includes('centrifuge-protobuf') || query.format === 'protobuf' || query.cf_protocol === 'protobuf')
       return refuse(400, 'only the JSON encoding is spoken here');
     if (this.#closing) return refuse(503, 'shutting down');
-    if (!this.#handshakes.take()) return refuse(503, 'too many handshakes, try again shortly');
+    if (!this.#handshakes.take()) return refuse(503, 'too many handshakes, try again shortly', 'handshake');
     const { addresses, limits } = this.#services;
     if (origin !== undefined && addresses.of(request.ip) >= limits.connectionsPerAddress)
-      return refuse(429, 'too many connections from this address');
+      return refuse(429, 'too many connections from this address', 'connection');
     // Compression costs memory and processor time here; only programs that ask for it get it.
     if (origin !== undefined || query.compress !== '1') delete headers['sec-websocket-extensions'];
   }

@@ -80,11 +80,18 @@ export const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
   },
 };
 
-async function subscribe({ hub, policy, clock, limits }: Services, client: Client, id: number, request: SubscribeRequest): Promise<Answer> {
+async function subscribe(
+  { hub, policy, clock, limits, metrics }: Services,
+  client: Client,
+  id: number,
+  request: SubscribeRequest,
+): Promise<Answer> {
   const { channel } = request;
   if (client.rooms.has(channel)) throw new Refusal(errors.alreadySubscribed);
-  if (client.rooms.size >= limits.subscriptions)
+  if (client.rooms.size >= limits.subscriptions) {
+    metrics.dropped('subscription');
     throw new Refusal(errors.limitExceeded, `at most ${limits.subscriptions} subscriptions per connection`);
+  }
   const grant = await policy.subscribe(client, request);
   const recover = request.recover === true;
   const strict = ((request.flag ?? 0) & 2) !== 0;

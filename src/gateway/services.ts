@@ -33,11 +33,16 @@ export const defaultTimings: Timings = {
   closeTimeoutMs: 5_000,
 };
 
+/** The limits of the door, by the names under which what they kept out is counted. */
+export type Limit = 'handshake' | 'connection' | 'subscription' | 'command' | 'message_size' | 'message_time' | 'control_frames';
+
 export interface GatewayMetrics {
   /** A command arrived. */
   received(method: Method): void;
   /** A handler failed for a reason that is not the client's. */
   error(where: string): void;
+  /** A limit was reached, and something refused or closed for it. */
+  dropped(what: Limit): void;
 }
 
 export interface GatewayLog {

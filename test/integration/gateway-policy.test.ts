@@ -73,7 +73,7 @@ test('what fails for no reason of the client is error 100, logged and counted, a
     },
   });
   const log = { error: (_details: object, message: string) => void logged.push(message), warn: () => undefined, debug: () => undefined };
-  const metrics = { received: () => undefined, error: (where: string) => void counted.push(where) };
+  const metrics = { received: () => undefined, error: (where: string) => void counted.push(where), dropped: () => undefined };
   const server = await serve({ gateway: { policy: failing, log, metrics } });
   const client = await connected(server, 'ann');
   client.send({ id: 2, publish: { channel: 'a', data: 1 } }, { id: 3, rpc: { data: 7 } });
