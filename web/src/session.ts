@@ -59,3 +59,7 @@ export async function signOut(): Promise<void> {
     leave();
   }
 }
+
+/** Whether this person may add hosts to any group. */
+export const mayAddHosts = (who: Session): boolean =>
+  who.state === 'in' && (who.user.admin || who.user.groups.some(({ role }) => role === 'operator' || role === 'owner'));

@@ -6,7 +6,7 @@ import { Link, useLocation } from 'wouter';
 import { useNow, useShared } from '../context.ts';
 import { middle, shortDuration } from '../lib/format.ts';
 import { useStore } from '../lib/store.ts';
-import { session } from '../session.ts';
+import { mayAddHosts, session } from '../session.ts';
 import { statusOf, statusWords } from '../state/status.ts';
 import { Avatar, Brand, Glyph, Spark } from './parts.tsx';
 import { useCollapsed } from './useCollapsed.ts';
@@ -22,15 +22,13 @@ export function Rail({ onNavigate }: { onNavigate: () => void }) {
   const wanted = filter.trim().toLowerCase();
   const shown = all.filter((host) => host.name.toLowerCase().includes(wanted));
   const groups = [...Map.groupBy(shown, (host) => host.group.id).values()];
-  const mayAdd =
-    who.state === 'in' && (who.user.admin || who.user.groups.some((group) => group.role === 'operator' || group.role === 'owner'));
   return (
     <nav className="rail" aria-label="Rooms">
       <div className="rail-top">
         <Link href="/" onClick={onNavigate} aria-label="hostroom, fleet">
           <Brand />
         </Link>
-        {mayAdd && (
+        {mayAddHosts(who) && (
           <Link href="/hosts/new" className="icon-button" aria-label="Add host" title="Add host" onClick={onNavigate}>
             <IconPlus size={16} stroke={1.75} />
           </Link>

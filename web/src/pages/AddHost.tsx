@@ -9,6 +9,8 @@ import { Waiting } from '../components/Waiting.tsx';
 import { RailButton } from '../components/Shell.tsx';
 import { useShared } from '../context.ts';
 import { useStore } from '../lib/store.ts';
+import { mayAddHosts, session } from '../session.ts';
+import { NotFound } from './NotFound.tsx';
 import { toast } from '../components/Toasts.tsx';
 
 type Group = Groups['items'][number];
@@ -18,6 +20,7 @@ const mayAdd = (group: Group): boolean => group.role === 'operator' || group.rol
 export function AddHost() {
   const { hosts } = useShared();
   const { hosts: all, ready } = useStore(hosts);
+  const who = useStore(session);
   const [, navigate] = useLocation();
   const [groups, setGroups] = useState<Group[]>([]);
   const [group, setGroup] = useState('');
@@ -46,6 +49,9 @@ export function AddHost() {
     toast(`${added.name} is live.`);
     navigate(`/hosts/${added.id}`, { replace: true });
   }, [added, hasSample, navigate]);
+
+  if (!mayAddHosts(who))
+    return <NotFound what="Hosts are added by an operator of a group. Nothing is shared with you yet, or this page is not for you." />;
 
   const submit = async (event: FormEvent): Promise<void> => {
     event.preventDefault();

@@ -10,6 +10,7 @@ import { RailButton } from '../components/Shell.tsx';
 import { useCollapsed } from '../components/useCollapsed.ts';
 import { useMedia, useNow, useShared } from '../context.ts';
 import { useStore } from '../lib/store.ts';
+import { mayAddHosts, session } from '../session.ts';
 import { type Status, statusWords } from '../state/status.ts';
 
 const columns = [
@@ -46,6 +47,7 @@ type Line = { kind: 'group'; id: string; name: string; size: number } | { kind: 
 export function Fleet() {
   const { hosts } = useShared();
   const { hosts: all, ready, failed } = useStore(hosts);
+  const who = useStore(session);
   const now = useNow(1_000);
   const [filter, setFilter] = useState('');
   const [only, setOnly] = useState<Status | null>(null);
@@ -90,10 +92,12 @@ export function Fleet() {
           <span className="sub">{`${all.length} ${all.length === 1 ? 'host' : 'hosts'}, ${groupCount} ${groupCount === 1 ? 'group' : 'groups'}`}</span>
         )}
         <span className="grow" />
-        <Link href="/hosts/new" className="button">
-          <IconPlus size={15} stroke={1.75} />
-          Add host
-        </Link>
+        {mayAddHosts(who) && (
+          <Link href="/hosts/new" className="button">
+            <IconPlus size={15} stroke={1.75} />
+            Add host
+          </Link>
+        )}
       </header>
       <div className="fleet-bar">
         <label className="find">

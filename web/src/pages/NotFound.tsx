@@ -3,7 +3,11 @@
 import { Link } from 'wouter';
 import { RailButton } from '../components/Shell.tsx';
 
-export function NotFound({ what = 'This page does not exist.' }: { what?: string }) {
+export function NotFound({
+  what = 'This page does not exist. It may have been removed, or it is not shared with you.',
+}: {
+  what?: string;
+}) {
   return (
     <>
       <header className="head">
@@ -12,7 +16,7 @@ export function NotFound({ what = 'This page does not exist.' }: { what?: string
       </header>
       <div className="page">
         <div className="column">
-          <p className="lead">{what} It may have been removed, or it is not shared with you.</p>
+          <p className="lead">{what}</p>
           <Link href="/" className="button">
             To the fleet
           </Link>

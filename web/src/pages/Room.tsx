@@ -71,7 +71,7 @@ function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: str
   });
 
   if ((ended !== null && ready && !host) || (ready && !host && state === null && ended !== null))
-    return <NotFound what="There is no such host." />;
+    return <NotFound what="There is no such host. It may have been removed, or it is not shared with you." />;
   const role = host?.role ?? (who.state === 'in' && who.user.admin ? 'owner' : 'viewer');
   const pick = (item: TimelineItem): void => {
     view.cross.set({

@@ -46,15 +46,21 @@ export class HostList extends Store<HostsState> {
   readonly #rooms = new Map<string, OpenRoom>();
   readonly #asked = new Set<string>();
   readonly #timer: ReturnType<typeof setInterval>;
+  readonly #stopFollowing: () => void;
 
   constructor(live: Live) {
     super({ hosts: [], ready: false, failed: null });
     this.#live = live;
     this.#timer = setInterval(() => void this.refresh(), refreshEveryMs);
+    // What was missed while the line was down.
+    this.#stopFollowing = live.connection.follow(() => {
+      if (live.connection.get() === 'connected' && (this.get().ready || this.get().failed !== null)) void this.refresh();
+    });
     void this.refresh();
   }
 
   close(): void {
+    this.#stopFollowing();
     clearInterval(this.#timer);
     for (const room of this.#rooms.values()) room.close();
   }
