@@ -29,7 +29,7 @@ export const defaultTimings: Timings = {
   staleMs: 10_000,
   expiryGraceMs: 25_000,
   messageMs: 10_000,
-  sweepMs: 250,
+  sweepMs: 1000,
   closeTimeoutMs: 5_000,
 };
 
