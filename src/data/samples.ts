@@ -82,7 +82,7 @@ export async function* streamSamples(sql: Sql, host: string, fromMs: number, toM
       from sample_hot
       where host = ${host} and kind = 'sample'
         and at > to_timestamp(${sinceMs}::float8 / 1000) and at < to_timestamp(${toMs}::float8 / 1000)
-      order by at limit ${pageRows}`;
+      order by sample_hot.at limit ${pageRows}`;
     const last = page.at(-1);
     if (!last) return;
     yield page.map((row) => row.frame);

@@ -94,3 +94,24 @@ test('stored samples are read page by page, from inclusive, to exclusive', async
   expect(await seqs(3, 24)).toEqual(Array.from({ length: 21 }, (_, i) => i + 3));
   expect(await seqs(30, 40)).toEqual([]);
 });
+
+test('a page of stored samples is taken from the index, never by sorting all that follow', async () => {
+  const { sql } = await freshDatabase(onTestFinished, { maxConnections: 1 });
+  const plans: string[] = [];
+  // Explains each statement in place of running it.
+  const explaining = new Proxy(sql, {
+    apply: async (target, thisArgument, [strings, ...values]: [TemplateStringsArray, ...unknown[]]) => {
+      const texts = ['explain ' + strings[0], ...strings.slice(1)];
+      const rows = await Reflect.apply(target, thisArgument, [Object.assign(texts, { raw: texts }), ...values]);
+      plans.push((rows as { 'QUERY PLAN': string }[]).map((row) => row['QUERY PLAN']).join('\n'));
+      return [];
+    },
+  });
+  await sql`select make_hot_partition('2023-11-14T22:00:00Z', '2023-11-14T23:00:00Z')`;
+  // Tables this small would be read whole.
+  await sql`set enable_seqscan = off`;
+  await sql`set enable_bitmapscan = off`;
+  for await (const _ of streamSamples(explaining, newId(), 0, Date.now(), 10));
+  expect(plans).toHaveLength(1);
+  expect(plans[0]).not.toMatch(/\bSort\b(?! Key)/);
+});
