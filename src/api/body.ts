@@ -2,6 +2,7 @@
 
 import type { FastifyInstance } from 'fastify';
 import { AppError } from '../errors.ts';
+import { nestsDeeper } from '../lib/json.ts';
 
 const maxDepth = 16;
 const forbiddenKeys = new Set(['__proto__', 'constructor', 'prototype']);
@@ -21,7 +22,7 @@ export function takeJsonOnly(app: FastifyInstance): void {
 /** Throws `invalid` for text that is no JSON, is nested deeper than 16, or has keys and texts that make trouble further on. */
 export function parseBody(text: string): unknown {
   // Before JSON.parse: what is nested 100,000 deep must not reach anything recursive.
-  if (isTooDeep(text)) throw new AppError('invalid', `The body is nested deeper than ${maxDepth} levels.`);
+  if (nestsDeeper(text, maxDepth)) throw new AppError('invalid', `The body is nested deeper than ${maxDepth} levels.`);
   let body: unknown;
   try {
     body = JSON.parse(text);
@@ -30,25 +31,6 @@ export function parseBody(text: string): unknown {
   }
   refuseTrouble(body);
   return body;
-}
-
-function isTooDeep(text: string): boolean {
-  let depth = 0;
-  let inString = false;
-  for (let i = 0; i < text.length; i++) {
-    const sign = text.charCodeAt(i);
-    if (inString) {
-      if (sign === 0x5c) i++;
-      else if (sign === 0x22) inString = false;
-    } else if (sign === 0x22) {
-      inString = true;
-    } else if (sign === 0x7b || sign === 0x5b) {
-      if (++depth > maxDepth) return true;
-    } else if (sign === 0x7d || sign === 0x5d) {
-      depth--;
-    }
-  }
-  return false;
 }
 
 function refuseTrouble(value: unknown): void {

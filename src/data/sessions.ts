@@ -73,13 +73,10 @@ export async function rotateSession(
     where id = ${id}`;
 }
 
-/** The living session with its person; undefined once it ended. */
-export async function findSession(
-  sql: Sql,
-  id: string,
-): Promise<{ person: string; name: string; email: string; admin: boolean; passwordHash: string | null } | undefined> {
-  const [row] = await sql<{ person: string; name: string; email: string; admin: boolean; passwordHash: string | null }[]>`
-    select session.person, person.name, person.email, person.admin, person.password_hash as "passwordHash"
+/** Whose living session it is; undefined once it ended. */
+export async function findSession(sql: Sql, id: string): Promise<{ person: string; name: string; admin: boolean } | undefined> {
+  const [row] = await sql<{ person: string; name: string; admin: boolean }[]>`
+    select session.person, person.name, person.admin
     from session join person on person.id = session.person
     where session.id = ${id} and session.expires_at > now()`;
   return row;
