@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { startLocalAgent } from '../../src/local/localAgent.ts';
-import { root, startTestApp, type TestApp } from '../support/app.ts';
+import { startTestApp, type TestApp } from '../support/app.ts';
 import { needs } from '../support/needs.ts';
 import { foreignName, launchBrowser, openPage, phone } from '../support/page.ts';
 import { until } from '../support/until.ts';
@@ -200,8 +200,8 @@ needs('chromium', 'linux').describe('the web UI', () => {
     await page.getByText('Waiting for the first sample').waitFor();
     const enrolmentToken = /ENROLMENT_TOKEN=['"]?([\w-]+)/.exec(command)?.[1];
     expect(enrolmentToken, command).toBeTruthy();
-    const agent = startLocalAgent({
-      root,
+    const agent = await startLocalAgent({
+      programDir: join(hub.config.dataDir, 'cache/agent-2'),
       stateDir: join(hub.config.dataDir, 'agent-2'),
       hubUrl: hub.url,
       enrolmentToken,

@@ -20,7 +20,7 @@ export function wordsOf(event: Event): [title: string, rest: string] {
     case 'host_added':
       return ['Host added', ''];
     case 'host_renamed':
-      return ['Host renamed', text('name') ? `to ${text('name')}` : ''];
+      return ['Host renamed', `from ${text('from')} to ${text('to')}`];
     default:
       // A newer hub may know more events than this page.
       return [String(event.what).replaceAll('_', ' '), ''];

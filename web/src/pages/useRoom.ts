@@ -26,7 +26,7 @@ export function useRoom(hostId: string, windowKey: string | null): RoomParts | n
     const conversation = new Conversation(live, hostId, (item: TimelineItem) => {
       if (item.kind !== 'event') return;
       if (item.what === 'gap_filled' && item.until !== undefined) void room.fill(item.at, item.until + 1);
-      if (item.what === 'host_renamed' && typeof item.details['name'] === 'string') hosts.rename(hostId, item.details['name']);
+      if (item.what === 'host_renamed' && typeof item.details['to'] === 'string') hosts.rename(hostId, item.details['to']);
     });
     const stop = view.start();
     setParts({ room, conversation, view });
