@@ -80,9 +80,11 @@ export class ConversationStream implements Stream {
     return { top, entries: stored.map(toEntry) };
   }
 
+  /** What is being read while this is called is not kept: it may be what is to be forgotten. */
   forget(room: string): void {
     this.#tails.delete(room);
     this.#heard.delete(room);
+    this.#loading.delete(room);
   }
 
   /** The tail as it is believed now; asks twice where news came while the first answer was on its way. */
@@ -99,15 +101,16 @@ export class ConversationStream implements Stream {
 
   /** However many ask at once, PostgreSQL is asked once. */
   #load(room: string): Promise<Tail | undefined> {
-    let loading = this.#loading.get(room);
-    if (!loading) {
-      loading = this.#readTail(room).finally(() => this.#loading.delete(room));
-      this.#loading.set(room, loading);
-    }
+    const known = this.#loading.get(room);
+    if (known) return known;
+    const loading: Promise<Tail | undefined> = this.#readTail(room, () => this.#loading.get(room) === loading).finally(() => {
+      if (this.#loading.get(room) === loading) this.#loading.delete(room);
+    });
+    this.#loading.set(room, loading);
     return loading;
   }
 
-  async #readTail(room: string): Promise<Tail | undefined> {
+  async #readTail(room: string, isWanted: () => boolean): Promise<Tail | undefined> {
     const top = await readTop(this.#sql, idOf(room));
     if (top === undefined) {
       this.forget(room);
@@ -120,6 +123,7 @@ export class ConversationStream implements Stream {
     if (!tail || (newest[0] && newest[0].offset > tail.top + 1))
       tail = { top: top - newest.length, entries: [], bytes: 0, freshUntilMs: 0 };
     for (const stored of newest) if (stored.offset === tail.top + 1) append(tail, toEntry(stored));
+    if (!isWanted()) return tail;
     tail.freshUntilMs = performance.now() + this.#freshMs;
     this.#tails.delete(room);
     this.#tails.set(room, tail);

@@ -149,6 +149,29 @@ test('a stream that heard of a commit of another replica asks again at once', as
   expect((await elsewhere.read(name, { limit: 10 })).entries.map((entry) => entry.offset)).toEqual([1, 2]);
 });
 
+test('a text that is deleted while its room is being read is not kept', async () => {
+  const { host, name, person } = await room();
+  const { message } = await postMessage(hub.conversation, writer(person), host.id, { text: 'a secret' });
+  const [read, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const slow = new Proxy(hub.sql, {
+    apply: async (target, thisArgument, args: [TemplateStringsArray, ...unknown[]]) => {
+      const rows: unknown = await Reflect.apply(target, thisArgument, args);
+      if (!args[0].join('').includes('from publication')) return rows;
+      read.resolve();
+      await go.promise;
+      return rows;
+    },
+  });
+  const stream = new ConversationStream({ sql: slow, epoch: 'e', freshMs: 60_000 });
+  const early = stream.read(name, { limit: 10 });
+  await read.promise;
+  await removeMessage({ ...hub.conversation, stream }, writer(person), host.id, message.id);
+  go.resolve();
+  await early;
+  const { entries } = await stream.read(name, { limit: 10 });
+  expect(entries.map((entry) => (JSON.parse(entry.data) as Message).text)).toEqual(['', '']);
+});
+
 test('the timeline is read by cursor in both directions', async () => {
   const { host, person } = await room();
   const ids: string[] = [];
