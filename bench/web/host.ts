@@ -5,7 +5,7 @@ import { Centrifuge } from 'centrifuge';
 import { exportJWK, SignJWT } from 'jose';
 import { WebSocket } from 'ws';
 import { newId } from '../../src/lib/id.ts';
-import type { Sample } from '../../src/protocol/kinds.ts';
+import type { Inventory, Process, Sample } from '../../src/protocol/kinds.ts';
 import type { AddedHost, Enrolled, SignedIn } from '../../src/protocol/rest.ts';
 
 export interface BenchHost {
@@ -17,6 +17,27 @@ export interface BenchHost {
 }
 
 const cores = 8;
+const startedAtS = Date.now() / 1000 - 41.25 * 86_400;
+
+const inventory: Inventory = {
+  os: 'Debian GNU/Linux 12',
+  kernel: '6.1.0-27-amd64',
+  arch: 'x64',
+  hostname: 'fra-api-2',
+  cpuModel: 'AMD EPYC 7543P 32-Core Processor',
+  cores,
+  memory: 33e9,
+  agentVersion: '0.1.0',
+  disks: [{ device: 'nvme0n1', model: 'NVMe', size: 1e12 }],
+  bootedAt: startedAtS * 1000,
+};
+
+const top: Process[] = [
+  { pid: 812, name: 'checkout-api', user: 'node', cpu: 2.24, memory: 9.4e9, io: 61e6 },
+  { pid: 640, name: 'postgres', user: 'postgres', cpu: 0.36, memory: 2.1e9, io: 8.2e6 },
+  { pid: 701, name: 'nginx', user: 'www-data', cpu: 0.091, memory: 94e6, io: 4e5 },
+  { pid: 77, name: 'kswapd0', user: 'root', cpu: 0.078, memory: 0, io: 0 },
+];
 
 /** 90 figures that look like a machine at work. */
 function metricsAt(at: number): Record<string, number> {
@@ -37,28 +58,30 @@ function metricsAt(at: number): Record<string, number> {
     'load.5': 3,
     'load.15': 2,
     'tcp.established': Math.round(wave(80, 500, 900)),
-    'tcp.retransmitted': noise(10),
-    uptime: at / 1000 - 1.7e9,
+    'tcp.retransmitted': Math.max(0, noise(12) - 10),
+    uptime: at / 1000 - startedAtS,
     'agent.cpu': 0.002,
     'agent.memory': 46e6,
     'temperature.cpu': wave(100, 45, 70),
     'temperature.nvme0': 44,
   };
   for (let core = 0; core < cores; core += 1) metrics[`cpu.core${core}.busy`] = Math.min(1, wave(40 + core, 0.1, 0.9) + noise(0.1));
-  for (const what of ['cpu', 'memory', 'io']) for (const part of ['some', 'full']) metrics[`pressure.${what}.${part}`] = noise(0.3);
+  for (const what of ['cpu', 'memory', 'io'])
+    for (const part of ['some', 'full'])
+      metrics[`pressure.${what}.${part}`] = Math.max(0, wave(70 + what.length * 9, -0.2, 0.3) + noise(0.03));
   for (const nic of ['eth0', 'eth1']) {
     metrics[`net.${nic}.receive`] = wave(30, 2e6, 2e7) + noise(3e6);
     metrics[`net.${nic}.transmit`] = wave(50, 2e6, 4e7) + noise(3e6);
     for (const rare of ['receive_errors', 'transmit_errors', 'drops']) metrics[`net.${nic}.${rare}`] = 0;
   }
   for (const disk of ['nvme0n1', 'nvme1n1']) {
-    metrics[`disk.${disk}.read`] = noise(2e7);
+    metrics[`disk.${disk}.read`] = wave(130, 1e6, 1.2e7) + noise(2e6);
     metrics[`disk.${disk}.write`] = wave(45, 1e6, 3e7);
-    metrics[`disk.${disk}.busy`] = noise(0.5);
+    metrics[`disk.${disk}.busy`] = wave(160, 0.05, 0.4) + noise(0.03);
   }
   for (const mount of ['/', '/var', '/srv/data', '/boot']) {
     metrics[`fs.${mount}.total`] = 1e11;
-    metrics[`fs.${mount}.used`] = 4e10;
+    metrics[`fs.${mount}.used`] = 2e10 + 9e9 * mount.length;
   }
   return metrics;
 }
@@ -97,6 +120,7 @@ export async function startHost(hub: string, login: { login: string; password: s
   });
   client.connect();
   await client.ready(10_000);
+  await client.rpc('inventory', inventory);
   const from = Date.now() - historyS * 1000;
   const perCall = 60;
   for (let done = 0; done < historyS; done += perCall) {
@@ -107,7 +131,9 @@ export async function startHost(hub: string, login: { login: string; password: s
   const publish = (): void => {
     const at = Date.now();
     publishedAt.push(at);
-    client.publish(enrolled.room, sampleAt(at)).catch((error: unknown) => console.error('a sample was refused', error));
+    const refused = (error: unknown): void => console.error('a publication was refused', error);
+    client.publish(enrolled.room, sampleAt(at)).catch(refused);
+    if (publishedAt.length % 10 === 1) client.publish(enrolled.room, { kind: 'processes', at, seq: ++seq, boot, top }).catch(refused);
   };
   publish();
   const timer = setInterval(publish, 1000);

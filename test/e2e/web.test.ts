@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { startLocalAgent } from '../../src/local/localAgent.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { needs } from '../support/needs.ts';
@@ -55,6 +55,9 @@ needs('chromium', 'linux').describe('the web UI', () => {
   afterAll(async () => {
     for (let close = closers.pop(); close; close = closers.pop()) await close();
   });
+
+  // Two browsers, a hub, a database and agents on a busy machine.
+  vi.setConfig({ testTimeout: 120_000 });
 
   beforeAll(async () => {
     hub = await startTestApp(later);
