@@ -102,14 +102,29 @@ export function canReach(path: string, account: Account): boolean {
 function makeFolder(path: string, mode: number): void {
   if (existsSync(path)) return;
   try {
-    mkdirSync(path, { recursive: true });
+    makeParents(path);
+    mkdirSync(path);
     // Whatever the umask is.
     chmodSync(path, mode);
   } catch (error) {
+    // Another start made it in this moment.
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return;
     throw new DatabaseFault(
       `The folder ${path} cannot be made: ${(error as Error).message}. Set DATA_DIR to a folder that you may write to.`,
       { cause: error },
     );
+  }
+}
+
+/** Not by `recursive`: Node then never returns where the system answers ENOENT for a new folder, as below /proc. */
+function makeParents(path: string): void {
+  const parent = dirname(path);
+  if (existsSync(parent)) return;
+  makeParents(parent);
+  try {
+    mkdirSync(parent);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 
