@@ -5,13 +5,13 @@ import type { Client } from '../hub/client.ts';
 import { textFrames } from '../hub/frame.ts';
 import { Closing, Refusal } from '../hub/refusal.ts';
 import { Wire } from '../hub/wire.ts';
+import { Bucket } from '../lib/bucket.ts';
 import { newId } from '../lib/id.ts';
 import { closes, errors, unsubscribes, type EndCode } from '../protocol/codes.ts';
 import type { ConnectRequest } from '../protocol/commands.ts';
 import { parseFrame, type Command } from '../protocol/frames.ts';
 import { encodeError, encodeReply, ping } from '../protocol/replies.ts';
 import { handlers } from './handlers.ts';
-import { Bucket } from './limits.ts';
 import type { Peer } from './policy.ts';
 import { expiry, type Limit, type Services } from './services.ts';
 

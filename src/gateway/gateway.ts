@@ -5,11 +5,12 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Hub } from '../hub/hub.ts';
 import { checkInternals, releaseUpgrade } from '../hub/wire.ts';
+import { Bucket } from '../lib/bucket.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { closes } from '../protocol/codes.ts';
 import { defaultMaxDepth } from '../protocol/frames.ts';
 import { Connection } from './connection.ts';
-import { Bucket, Tally, type ConnectionLimits } from './limits.ts';
+import { Tally, type ConnectionLimits } from './limits.ts';
 import type { Policy } from './policy.ts';
 import { defaultTimings, type GatewayLog, type GatewayMetrics, type Limit, type Services, type Timings } from './services.ts';
 

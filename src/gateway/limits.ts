@@ -1,4 +1,4 @@
-/** Counts connections by person and address, and the rate of handshakes; says when it is too many. */
+/** The limits of connections, counted by person or address. */
 
 export interface ConnectionLimits {
   /** Subscriptions of one connection. */
@@ -7,30 +7,6 @@ export interface ConnectionLimits {
   connectionsPerAddress: number;
   /** Upgrades per second. */
   handshakes: number;
-}
-
-/** A bucket that fills at `perSecond` up to `burst`. */
-export class Bucket {
-  #level: number;
-  #at = performance.now();
-  readonly #perSecond: number;
-  readonly #burst: number;
-
-  constructor(perSecond: number, burst: number = perSecond) {
-    this.#perSecond = perSecond;
-    this.#burst = burst;
-    this.#level = burst;
-  }
-
-  /** Takes one, unless there is none. */
-  take(): boolean {
-    const now = performance.now();
-    this.#level = Math.min(this.#burst, this.#level + ((now - this.#at) / 1000) * this.#perSecond);
-    this.#at = now;
-    if (this.#level < 1) return false;
-    this.#level--;
-    return true;
-  }
 }
 
 /** How many connections each key has; keys without any are forgotten. */

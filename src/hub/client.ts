@@ -84,13 +84,13 @@ export class Client {
     this.#pendingLength = 0;
     this.write(textFrames(texts));
     this.#turn.release(this);
-    this.#turn.replied(texts.length);
+    this.#turn.events.replied(texts.length);
   }
 
   /** Writes finished frames at once; notices when the client has become slow. */
   write(frames: Frames): void {
     this.wire.write(frames);
-    if (this.slowSince === 0 && this.wire.queuedBytes > slowBytes) this.#turn.becameSlow(this);
+    if (this.slowSince === 0 && this.wire.queuedBytes > slowBytes) this.#turn.events.becameSlow(this);
   }
 
   get isSlow(): boolean {
@@ -105,6 +105,6 @@ export class Client {
     this.pending = [];
     this.#turn.release(this);
     this.wire.close(end);
-    this.#turn.closed(this);
+    this.#turn.events.closed(this);
   }
 }

@@ -3,7 +3,7 @@
 export interface HubMetrics {
   /** Texts written, each client counting: pushes of rooms, replies with pushes to one client. */
   sent(kind: 'push' | 'reply', count: number): void;
-  /** Publications that did not go out. */
+  /** What did not go out: a publication heard before; otherwise members who missed something and were told to recover. */
   dropped(what: 'duplicate' | 'slow_client' | 'hole' | 'epoch', count: number): void;
   slowClosed(): void;
   recovered(result: 'recovered' | 'unrecovered'): void;

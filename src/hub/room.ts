@@ -39,7 +39,7 @@ export class Membership {
   expiresAt: number | undefined;
   readonly #info: unknown;
   state: MembershipState = 'joining';
-  /** Delivered while joining; undefined once live, or when there were too many to keep. */
+  /** The newest publications delivered while joining, as many as a recovery may have; undefined once live. */
   collected: RelayRecord[] | undefined = [];
   /** Index of the first of the room's pending texts that is for this member. */
   from = 0;
@@ -200,11 +200,11 @@ export class Room {
     if (queued === 0 || (queued <= slowBytes && queued + length <= maxQueuedBytes)) return true;
     if (member.skippable) {
       this.pause(member);
-      this.#turn.skipped(member);
+      this.#turn.events.skipped(member);
       return false;
     }
     if (queued + length <= maxQueuedBytes) return true;
-    this.#turn.tooSlow(client);
+    this.#turn.events.tooSlow(client);
     return false;
   }
 

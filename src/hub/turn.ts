@@ -29,10 +29,10 @@ export class Turn {
   #window: NodeJS.Timeout | undefined;
   #scheduled = false;
   #writing = false;
-  readonly #events: TurnEvents;
+  readonly events: TurnEvents;
 
   constructor(events: TurnEvents) {
-    this.#events = events;
+    this.events = events;
   }
 
   addClient(client: Client): void {
@@ -43,26 +43,6 @@ export class Turn {
   addRoom(room: Room): void {
     this.#rooms.push(room);
     this.#schedule();
-  }
-
-  becameSlow(client: Client): void {
-    this.#events.becameSlow(client);
-  }
-
-  skipped(member: Membership): void {
-    this.#events.skipped(member);
-  }
-
-  tooSlow(client: Client): void {
-    this.#events.tooSlow(client);
-  }
-
-  closed(client: Client): void {
-    this.#events.closed(client);
-  }
-
-  replied(count: number): void {
-    this.#events.replied(count);
   }
 
   /** Gathers this client's writes until the end of the turn's writing, with what a window holds for it. */

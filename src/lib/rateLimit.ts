@@ -1,5 +1,7 @@
 /** Limits how often something may happen per key, in memory. */
 
+import { Bucket } from './bucket.ts';
+
 export interface RateLimit {
   /** Takes one of the key's tries; false when none is left. */
   take(key: string): boolean;
@@ -13,28 +15,23 @@ export interface RateLimit {
  */
 export function createRateLimit(options: { tries: number; perMs: number; maxKeys?: number; now?: () => number }): RateLimit {
   const { tries, perMs, maxKeys = 10_000, now = () => performance.now() } = options;
-  const buckets = new Map<string, { left: number; at: number }>();
+  const buckets = new Map<string, Bucket>();
 
-  const current = (bucket: { left: number; at: number }): number => Math.min(tries, bucket.left + ((now() - bucket.at) / perMs) * tries);
   const forgetFull = (): void => {
-    for (const [key, bucket] of buckets) if (current(bucket) >= tries) buckets.delete(key);
+    for (const [key, bucket] of buckets) if (bucket.isFull(now())) buckets.delete(key);
   };
 
   return {
     take(key) {
-      const bucket = buckets.get(key);
-      if (!bucket && buckets.size >= maxKeys) {
-        forgetFull();
+      let bucket = buckets.get(key);
+      if (!bucket) {
+        if (buckets.size >= maxKeys) forgetFull();
         if (buckets.size >= maxKeys) return false;
+        bucket = new Bucket((tries / perMs) * 1000, tries, now());
+        buckets.set(key, bucket);
       }
-      const left = bucket ? current(bucket) : tries;
-      if (left < 1) return false;
-      buckets.set(key, { left: left - 1, at: now() });
-      return true;
+      return bucket.take(now());
     },
-    giveBack(key) {
-      const bucket = buckets.get(key);
-      if (bucket) buckets.set(key, { left: Math.min(tries, current(bucket) + 1), at: now() });
-    },
+    giveBack: (key) => buckets.get(key)?.giveBack(),
   };
 }

@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import type { Range, Stream, StreamEntry, StreamPage } from '../hub/stream.ts';
 import { oneLine } from '../lib/json.ts';
 import type { RelayRecord } from '../relay/relay.ts';
+import { pick } from './run.ts';
 
 export interface MemoryStreamsOptions {
   /** Publications kept per room. */
@@ -61,13 +62,8 @@ export class MemoryStreams implements Stream {
 
   async read(room: string, range: Range): Promise<StreamPage> {
     const { epoch, top, entries } = this.#room(room);
-    const page: StreamPage = { top: { epoch, offset: top }, entries: [] };
-    if (range.limit <= 0 || (range.epoch && range.epoch !== epoch)) return page;
-    const { since } = range;
-    if (range.reverse) page.entries = entries.filter(({ offset }) => since === undefined || offset < since).reverse();
-    else page.entries = entries.filter(({ offset }) => since === undefined || offset > since);
-    page.entries.length = Math.min(page.entries.length, range.limit);
-    return page;
+    const isForeign = range.epoch !== undefined && range.epoch !== '' && range.epoch !== epoch;
+    return { top: { epoch, offset: top }, entries: isForeign ? [] : pick(entries, range) };
   }
 
   /** The room as it is now, made if there is none, without what has outlived its time. */
