@@ -38,6 +38,8 @@ function handOver() {
     process.exitCode = 1;
   });
   child.on('exit', (code, signal) => {
+    // The loader's own code: a library is missing, on a minimal Debian most likely this one.
+    if (code === 127) console.error('If libatomic.so.1 is what is missing: apt-get install libatomic1');
     process.exit(code === null ? 128 + constants.signals[signal] : code);
   });
 }
