@@ -28,7 +28,11 @@ type Step =
   | { do: 'turn' }
   /** Lets so many promises resolve: what is awaited within a turn gets on a little. */
   | { do: 'breath'; promises: number }
-  | { do: 'slowReads'; turns: number };
+  | { do: 'slowReads'; turns: number }
+  /** The source does not show its newest publications yet. */
+  | { do: 'lag'; behind: number }
+  /** The source fails. */
+  | { do: 'away'; is: boolean };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ do: fc.constant('publish' as const), count: fc.integer({ min: 1, max: 4 }) }) },
@@ -42,6 +46,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: fc.constant<Step>({ do: 'turn' }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant('breath' as const), promises: fc.integer({ min: 1, max: 6 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('slowReads' as const), turns: fc.integer({ min: 0, max: 3 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('lag' as const), behind: fc.integer({ min: 0, max: 5 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('away' as const), is: fc.boolean() }) },
 );
 
 /** What is wrong with what one client saw, if anything. The data of each publication is its index in `history`. */
@@ -66,10 +72,16 @@ function fault(seen: readonly Seen[], history: readonly RelayRecord[]): string |
 async function live(steps: readonly Step[]): Promise<void> {
   const streams = new MemoryStreams({ size: 12, ttlMs: 60_000 });
   let readTurns = 0;
+  let lag = 0;
+  let away = false;
   const read = streams.read.bind(streams);
   streams.read = async (...range) => {
-    const page = await read(...range);
+    const failed = away;
+    const { top, entries } = await read(...range);
+    const offset = Math.max(0, top.offset - lag);
+    const page = { top: { ...top, offset }, entries: entries.filter((entry) => entry.offset <= offset) };
     for (let left = readTurns; left > 0; left--) await turn();
+    if (failed) throw new Error('the source is away');
     return page;
   };
   const hub = new Hub({ relay: new MemoryRelay(), holeWaitMs: 1, spreadMs: 2 });
@@ -101,14 +113,18 @@ async function live(steps: readonly Step[]): Promise<void> {
       // Deliveries of the old source do not survive its restore.
       held = [];
     } else if (one.do === 'slowReads') readTurns = one.turns;
+    else if (one.do === 'lag') lag = one.behind;
+    else if (one.do === 'away') away = one.is;
     else if (one.do === 'breath') for (let left = one.promises; left > 0; left--) await Promise.resolve();
     else await turn();
   }
 
   // Calm returns: everyone who wants to be there ends at the newest publication.
   readTurns = 0;
-  for (const client of clients) void client.subscribe();
+  lag = 0;
+  away = false;
   await until(() => {
+    for (const client of clients) void client.subscribe();
     hub.publish(room, add());
     const newest = history.at(-1)!;
     return clients.every(({ seen }) => {
