@@ -80,12 +80,13 @@ async function build(
   let hub: Hub | undefined;
   let writer: SampleWriter | undefined;
   let database: Database | undefined;
+  let databaseAway = (): boolean => false;
   const metrics = createMetrics({
     connections: () => countConnections(hub),
     subscriptions: () => hub?.subscriptions ?? 0,
     dbPool: () => database?.connections() ?? {},
     writerQueue: () => writer?.depth ?? { rows: 0, bytes: 0 },
-    degraded: () => ({ postgresql: writer?.isAway ?? false }),
+    degraded: () => ({ postgresql: databaseAway() }),
     hosts: () => exported(),
   });
   closers.add('metrics', () => metrics.close());
@@ -145,6 +146,7 @@ async function build(
       away ? log.error({ err: reason }, 'the database is away; agents keep their samples') : log.info({}, 'the database is back'),
   });
   const commits = writer;
+  databaseAway = () => commits.isAway || clock.isAway();
   closers.add('writer', () => commits.close());
   const samples = new SampleStream({ sql });
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });

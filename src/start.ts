@@ -51,8 +51,8 @@ async function startAgent({ id, isEnrolled, localEnrolment }: App): ReturnType<t
     stateDir,
     hubUrl: `http://${reachable(config.host)}:${config.port}`,
     enrolmentToken: host !== undefined && (await isEnrolled(host)) ? undefined : await localEnrolment(),
-    // At a terminal the address is to be the last thing said.
-    logLevel: config.logLevel === 'info' ? 'warn' : config.logLevel,
+    // At a terminal the address is to be the last thing said. The agent has no finer level than debug.
+    logLevel: { info: 'warn', trace: 'debug' }[config.logLevel as string] ?? config.logLevel,
     onExit: (code, signal, againInMs) => log.warn({ code, signal, againInMs }, 'the local agent ended; it is started again'),
   });
 }

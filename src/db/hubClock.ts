@@ -7,6 +7,8 @@ import type { Sql } from './database.ts';
 export interface HubClock extends Clock {
   /** How far PostgreSQL's clock is ahead of this machine's, in ms, for a metric. */
   offsetMs(): number;
+  /** Whether the last measurement failed; looked at every 30 s, while it is so every second. */
+  isAway(): boolean;
   /** Measures now; rejects where PostgreSQL is away. */
   measure(): Promise<void>;
   close(): void;
@@ -22,6 +24,7 @@ export interface HubClockOptions {
 }
 
 const rounds = 5;
+const retryMs = 1_000;
 /** So far a clock that was turned back is waited for: less than live samples may be off. Beyond, nothing new would be taken for as long. */
 const maxStillMs = 60_000;
 
@@ -64,19 +67,26 @@ export async function startHubClock(options: HubClockOptions): Promise<HubClock>
     }
   }
 
+  let timer: NodeJS.Timeout | undefined;
+  const schedule = (): void => {
+    if (closed) return;
+    timer = setTimeout(() => void again().then(schedule), away ? Math.min(retryMs, everyMs) : everyMs);
+    timer.unref();
+  };
+
   await measure();
-  const timer = setInterval(() => void again(), everyMs);
-  timer.unref();
+  schedule();
   return {
     now() {
       last = Math.max(last, Math.floor(base + monotonicMs()));
       return last;
     },
     offsetMs: () => base + monotonicMs() - Date.now(),
+    isAway: () => away,
     measure,
     close() {
       closed = true;
-      clearInterval(timer);
+      clearTimeout(timer);
     },
   };
 }
