@@ -37,7 +37,7 @@ export async function* samplesAsCsv(sql: Sql, { host, from, to }: SampleRange): 
 }
 
 const csvLine = ({ at, boot, seq, metrics }: Sample, names: string[]): string =>
-  `${at},${boot},${seq},${names.map((name) => metrics[name] ?? '').join(',')}\r\n`;
+  `${at},${boot},${seq},${names.map((name) => (Object.hasOwn(metrics, name) ? metrics[name] : '')).join(',')}\r\n`;
 
 /** Names come from agents: one that a spreadsheet would run as a formula gets an apostrophe before it. */
 function csvCell(text: string): string {

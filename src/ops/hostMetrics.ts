@@ -19,10 +19,15 @@ export function hostMetrics(hosts: Iterable<ExportedHost>): string {
   const families = new Map<string, string[]>();
   for (const host of hosts) {
     info.push(`hostroom_host_info{host="${escape(host.id)}",name="${escape(host.name)}",group="${escape(host.group)}"} 1`);
+    // Two names may tell of one device, encoded differently; a page with a series twice is not valid.
+    const told = new Set<string>();
     for (const [name, value] of Object.entries(host.metrics ?? {})) {
       const known = lookUp(name);
       if (!known) continue;
       const exported = prometheusName(known.metric);
+      const series = `${exported} ${known.device}`;
+      if (told.has(series)) continue;
+      told.add(series);
       let lines = families.get(exported);
       if (!lines) {
         const unit = known.metric.unit === 'count' ? '' : `, in ${known.metric.unit}`;

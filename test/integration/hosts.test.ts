@@ -113,7 +113,7 @@ test('samples stream as NDJSON and as CSV, from inclusive, to exclusive', async 
       at: start + i * 1000,
       seq: i + 1,
       boot,
-      metrics: { 'cpu.busy': i / count, ...(i === 7 ? { '=cmd': 1, 'a"b,': 2 } : {}) },
+      metrics: { 'cpu.busy': i / count, ...(i === 7 ? { '=cmd': 1, 'a"b,': 2, constructor: 3 } : {}) },
     }),
   );
   await hub.sql`
@@ -131,9 +131,9 @@ test('samples stream as NDJSON and as CSV, from inclusive, to exclusive', async 
 
   const csv = await admin.get(`/hosts/${id}/samples?from=${start}&to=${start + 8000}`, { headers: { accept: 'text/csv' } });
   const lines = csv.text.trimEnd().split('\r\n');
-  expect(lines[0]).toBe(`at,boot,seq,'=cmd,"a""b,",cpu.busy`);
-  expect(lines[1]).toBe(`${start},${boot},1,,,0`);
-  expect(lines[8]).toBe(`${start + 7000},${boot},8,1,2,${7 / count}`);
+  expect(lines[0]).toBe(`at,boot,seq,'=cmd,"a""b,",constructor,cpu.busy`);
+  expect(lines[1]).toBe(`${start},${boot},1,,,,0`);
+  expect(lines[8]).toBe(`${start + 7000},${boot},8,1,2,3,${7 / count}`);
 
   const head = await admin.ask('HEAD', `/api/v1/hosts/${id}/samples?from=0`);
   expect(head).toMatchObject({ status: 200, text: '' });

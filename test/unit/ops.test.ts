@@ -32,7 +32,9 @@ const everyMetric = Object.fromEntries(
 
 function fullPage(): Promise<string> {
   const metrics = createMetrics(
-    sources({ hosts: () => [{ id: 'h1', name: 'a "b"\nc\\', group: 'hosts', metrics: { ...everyMetric, 'made.up': 1 } }] }),
+    sources({
+      hosts: () => [{ id: 'h1', name: 'a "b"\nc\\', group: 'hosts', metrics: { ...everyMetric, 'made.up': 1, 'net.%31.receive': 5 } }],
+    }),
   );
   onTestFinished(() => metrics.close());
   metrics.received('agent');
@@ -75,6 +77,8 @@ test('the page has every name that the contract gives', async () => {
   ])
     expect(page.split('\n')).toContain(line);
   expect(page).toMatch(/hostroom_host_net_receive\{host="h1",device="1"\} \d+/);
+  // The same device in another encoding is no second series.
+  expect(page).not.toContain('device="1"} 5\n');
   expect(page).toContain('process_resident_memory_bytes');
   expect(page).not.toContain('made');
 });
