@@ -94,6 +94,11 @@ export class Connection {
     if (++this.#controlFrames > maxControlFrames && !this.#isClosed) this.#limit('control_frames', tooManyControls);
   }
 
+  /** The peer broke a rule of the WebSocket protocol, or the socket failed; the close follows by itself. */
+  failed({ code }: NodeJS.ErrnoException): void {
+    if (code === tooBigCode) this.#services.metrics.dropped('message_size');
+  }
+
   /** Closes the connection, before or after it connected. */
   end(end: EndCode): void {
     if (this.#state === 'closed') return;
@@ -103,16 +108,6 @@ export class Connection {
     else this.#wire.close(end);
     // A paused socket would never see the answer to the close frame.
     if (this.#wire.ws.isPaused) this.#wire.ws.resume();
-  }
-
-  #limit(limit: Limit, end: EndCode): void {
-    this.#services.metrics.dropped(limit);
-    this.end(end);
-  }
-
-  /** The peer broke a rule of the WebSocket protocol, or the socket failed; the close follows by itself. */
-  failed({ code }: NodeJS.ErrnoException): void {
-    if (code === tooBigCode) this.#services.metrics.dropped('message_size');
   }
 
   terminate(): void {
@@ -183,6 +178,12 @@ export class Connection {
   #refuse(why: string): void {
     this.#services.log.debug({ client: this.id, why }, 'closing a connection for a bad request');
     this.end(closes.badRequest);
+  }
+
+  /** Closes the connection for a limit it reached. */
+  #limit(limit: Limit, end: EndCode): void {
+    this.#services.metrics.dropped(limit);
+    this.end(end);
   }
 
   /** Runs the queued commands one after another; never rejects. */
