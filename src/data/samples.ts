@@ -1,6 +1,8 @@
 /** Reads and writes the one-second samples of hosts. */
 
+import type { ChunkSample } from '../chunks/samples.ts';
 import type { Sql } from '../db/database.ts';
+import type { Sample } from '../protocol/kinds.ts';
 
 /** One publication of an agent as it is stored; `frame` is the publication's data as JSON text in one line. */
 export interface SampleRow {
@@ -89,6 +91,17 @@ export async function* streamSamples(sql: Sql, host: string, fromMs: number, toM
     if (page.length < pageRows) return;
     sinceMs = last.at;
   }
+}
+
+/** The samples of a host in these minutes (their beginnings, milliseconds since 1970 UTC) as far as they are still rows, ascending. */
+export async function readHotMinutes(sql: Sql, host: string, minutes: readonly number[]): Promise<ChunkSample[]> {
+  const rows = await sql<{ at: number; boot: string; seq: number; frame: string }[]>`
+    select (extract(epoch from hot.at) * 1000)::float8 as at, hot.boot, hot.seq::float8 as seq, convert_from(hot.frame, 'UTF8') as frame
+    from unnest(${`{${minutes.join(',')}}`}::text::float8[]) as given (minute)
+    join sample_hot hot on hot.host = ${host} and hot.kind = 'sample'
+      and hot.at >= to_timestamp(given.minute / 1000) and hot.at < to_timestamp(given.minute / 1000) + interval '1 minute'
+    order by hot.at`;
+  return rows.map(({ at, boot, seq, frame }) => ({ at, boot, seq, metrics: (JSON.parse(frame) as Sample).metrics }));
 }
 
 /** Forgets everything a host ever sent. */

@@ -14,6 +14,7 @@ export const layers: readonly (readonly string[])[] = [
   ['src/hub', 'src/data'],
   ['src/relay', 'src/db'],
   ['src/ops'],
+  ['src/chunks'],
   ['src/protocol', 'src/errors.ts', 'src/config.ts'],
   ['src/lib'],
 ];

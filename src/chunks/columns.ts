@@ -1,0 +1,140 @@
+/** Codes the values of one metric over time in as few bytes as an exact code by simple means can. */
+
+import { lookUp } from '../protocol/metrics.ts';
+import { ChunkError, zigzag } from './bytes.ts';
+import type { ByteReader, ByteWriter } from './bytes.ts';
+
+/** How whole numbers become small ones: all the same, above the smallest, or as the change (of the change). */
+const modes = { constant: 0, plain: 1, delta: 2, delta2: 3 } as const;
+const hasDivisor = 0x40;
+const floats = 7;
+const powers = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
+/** Beyond it, differences of differences would not be exact. */
+const largest = 2 ** 50;
+
+/** Kind byte: bits 0–2 the mode, bits 3–5 the decimals, bit 6 whether all are multiples of a common divisor. */
+export function writeColumn(to: ByteWriter, name: string, values: readonly number[]): void {
+  const decimals = decimalsOf(name, values);
+  if (decimals === undefined) writeFloats(to, values);
+  else writeWholes(to, toWholes(values, decimals), decimals << 3);
+}
+
+/** The values that writeColumn took, rounded to the catalogue's precision; as many as were written. */
+export function readColumn(from: ByteReader, count: number): number[] {
+  const kind = from.byte();
+  if (kind === floats) return readFloats(from, count);
+  return fromWholes(readWholes(from, count, kind), (kind >> 3) & 7);
+}
+
+export function skipColumn(from: ByteReader, count: number): void {
+  const kind = from.byte();
+  const mode = kind & 7;
+  if (kind === floats) from.bytes(8 * count);
+  else from.skip(1 + (kind & hasDivisor ? 1 : 0) + (mode === modes.constant ? 0 : mode === modes.plain ? count : count - 1));
+}
+
+/** Digits after the point that hold all values: the catalogue's, for other names as few as are exact; undefined: none do. */
+export function decimalsOf(name: string, values: readonly number[]): number | undefined {
+  const known = lookUp(name)?.metric.decimals;
+  if (known !== undefined) return values.every((value) => Math.abs(value) * powers[known]! <= largest) ? known : undefined;
+  const fewest = powers.findIndex((power) => values.every((value) => isExact(value, power)));
+  return fewest < 0 ? undefined : fewest;
+}
+
+export function toWholes(values: readonly number[], decimals: number): number[] {
+  const power = powers[decimals]!;
+  // The sum turns −0, which has no bytes of its own, into 0.
+  return values.map((value) => Math.round(value * power) + 0);
+}
+
+/** Changes `wholes` into what they stand for. */
+export function fromWholes(wholes: number[], decimals: number): number[] {
+  const power = powers[decimals];
+  if (power === undefined) throw new ChunkError('unknown decimals');
+  if (power > 1) for (let i = 0; i < wholes.length; i++) wholes[i] = wholes[i]! / power;
+  return wholes;
+}
+
+function isExact(value: number, power: number): boolean {
+  const whole = Math.round(value * power);
+  return Math.abs(whole) <= largest && whole / power === value;
+}
+
+/** `flags` are added to the kind byte. All within ±2^50. */
+export function writeWholes(to: ByteWriter, values: readonly number[], flags = 0): void {
+  const first = values[0] ?? 0;
+  if (values.every((value) => value === first)) {
+    to.byte(modes.constant | flags);
+    to.signed(first);
+    return;
+  }
+  const least = values.reduce((a, b) => Math.min(a, b));
+  const plain = values.map((value) => value - least);
+  const delta = changes(values);
+  const delta2 = changes(delta);
+  const ways: [mode: number, base: number, rest: number[]][] = [
+    [modes.plain, least, plain],
+    [modes.delta, first, delta.map(zigzag)],
+    [modes.delta2, first, [delta[0]!, ...delta2].map(zigzag)],
+  ];
+  const divisor = delta.reduce(commonDivisor, 0);
+  if (divisor > 1) {
+    ways[0]![2] = plain.map((value) => value / divisor);
+    ways[1]![2] = delta.map((value) => zigzag(value / divisor));
+    ways[2]![2] = [delta[0]!, ...delta2].map((value) => zigzag(value / divisor));
+  }
+  const [mode, base, rest] = ways.reduce((best, way) => (bits(way[2]) < bits(best[2]) ? way : best));
+  to.byte(mode | flags | (divisor > 1 ? hasDivisor : 0));
+  to.signed(base);
+  if (divisor > 1) to.varint(divisor);
+  for (const value of rest) to.varint(value);
+}
+
+/** What writeWholes wrote, given its kind byte. */
+export function readWholes(from: ByteReader, count: number, kind = from.byte()): number[] {
+  const mode = kind & 7;
+  const base = from.signed();
+  const divisor = kind & hasDivisor ? from.varint() : 1;
+  const values = Array.from<number>({ length: count });
+  if (mode === modes.constant) return values.fill(base);
+  if (mode === modes.plain) {
+    for (let i = 0; i < count; i++) values[i] = base + from.varint() * divisor;
+  } else if (mode === modes.delta || mode === modes.delta2) {
+    let value = base;
+    let change = 0;
+    for (let i = 0; i < count; i++) {
+      if (i > 0) {
+        const step = from.signed() * divisor;
+        change = mode === modes.delta2 ? change + step : step;
+        value += change;
+      }
+      values[i] = value;
+    }
+  } else throw new ChunkError(`unknown mode ${mode}`);
+  return values;
+}
+
+/** The bytes of one place value together: the high ones are alike. */
+function writeFloats(to: ByteWriter, values: readonly number[]): void {
+  const data = Buffer.allocUnsafe(8 * values.length);
+  values.forEach((value, i) => data.writeDoubleBE(value + 0, 8 * i));
+  to.byte(floats);
+  for (let place = 0; place < 8; place++) for (let i = 0; i < values.length; i++) to.byte(data[8 * i + place]!);
+}
+
+function readFloats(from: ByteReader, count: number): number[] {
+  const planes = from.bytes(8 * count);
+  const data = Buffer.allocUnsafe(8 * count);
+  for (let i = 0; i < count; i++) for (let place = 0; place < 8; place++) data[8 * i + place] = planes[place * count + i]!;
+  return Array.from({ length: count }, (_, i) => data.readDoubleBE(8 * i));
+}
+
+const changes = (values: readonly number[]): number[] => values.slice(1).map((value, i) => value - values[i]!);
+
+function commonDivisor(a: number, b: number): number {
+  let [large, small] = [Math.abs(a), Math.abs(b)];
+  while (small > 0) [large, small] = [small, large % small];
+  return large;
+}
+
+const bits = (values: readonly number[]): number => values.reduce((sum, value) => sum + Math.log2(1 + value), 0);

@@ -1,0 +1,174 @@
+/** Codes the samples of one host-minute as one chunk. */
+
+import { ByteReader, ByteWriter, ChunkError } from './bytes.ts';
+import { readColumn, readWholes, skipColumn, writeColumn, writeWholes } from './columns.ts';
+import { unwrap, wrap } from './envelope.ts';
+import { readNames, writeNames } from './names.ts';
+import type { Intern, NameOf } from './names.ts';
+
+export interface ChunkSample {
+  /** Milliseconds since 1970 UTC. */
+  at: number;
+  seq: number;
+  /** A UUID in lower case. */
+  boot: string;
+  metrics: Record<string, number>;
+}
+
+/** Samples by column; NaN stands where a sample lacks the metric. */
+export interface SampleColumns {
+  at: number[];
+  series: Map<string, number[]>;
+}
+
+/** Samples of any number, ascending by `at`. Values are kept to the catalogue's precision, those of unknown metrics exactly. */
+export function encodeChunk(samples: readonly ChunkSample[], intern: Intern): Buffer {
+  const to = new ByteWriter();
+  to.varint(samples.length);
+  const boots = [...new Set(samples.map((sample) => sample.boot))];
+  to.varint(boots.length);
+  for (const boot of boots) to.bytes(Buffer.from(boot.replaceAll('-', ''), 'hex'));
+  writeWholes(
+    to,
+    samples.map((sample) => boots.indexOf(sample.boot)),
+  );
+  writeWholes(
+    to,
+    samples.map((sample) => sample.at),
+  );
+  writeWholes(
+    to,
+    samples.map((sample) => sample.seq),
+  );
+  const columns = new Map<string, number[]>();
+  const places = new Map<string, number[]>();
+  samples.forEach(({ metrics }, place) => {
+    for (const name in metrics) {
+      const column = columns.get(name);
+      if (column) {
+        column.push(metrics[name]!);
+        places.get(name)!.push(place);
+      } else {
+        columns.set(name, [metrics[name]!]);
+        places.set(name, [place]);
+      }
+    }
+  });
+  for (const name of writeNames(to, columns.keys(), intern)) {
+    writePresence(to, places.get(name)!, samples.length);
+    writeColumn(to, name, columns.get(name)!);
+  }
+  return wrap('samples', to.done());
+}
+
+/** Throws ChunkError where the chunk is damaged, UnknownName where `nameOf` has to learn more. `wanted`: other metrics are left out. */
+export function decodeChunk(chunk: Uint8Array, nameOf: NameOf, wanted?: (name: string) => boolean): ChunkSample[] {
+  const from = new ByteReader(unwrap('samples', chunk));
+  const { count, boots } = readHead(from);
+  const bootOf = readWholes(from, count);
+  const at = readWholes(from, count);
+  const seq = readWholes(from, count);
+  const samples = at.map((moment, i): ChunkSample => {
+    const boot = boots[bootOf[i]!];
+    if (boot === undefined) throw new ChunkError('a sample has no boot');
+    return { at: moment, seq: seq[i]!, boot, metrics: {} };
+  });
+  eachColumn(from, count, nameOf, wanted, (name, places, values) => {
+    values.forEach((value, i) => {
+      samples[places ? places[i]! : i]!.metrics[name] = value;
+    });
+  });
+  return samples;
+}
+
+/** The same by column, for charts. */
+export function decodeColumns(chunk: Uint8Array, nameOf: NameOf, wanted?: (name: string) => boolean): SampleColumns {
+  const from = new ByteReader(unwrap('samples', chunk));
+  const { count } = readHead(from);
+  skipColumn(from, count);
+  const at = readWholes(from, count);
+  skipColumn(from, count);
+  const series = new Map<string, number[]>();
+  eachColumn(from, count, nameOf, wanted, (name, places, values) => {
+    if (!places) series.set(name, values);
+    else {
+      const spread = Array.from<number>({ length: count }).fill(NaN);
+      places.forEach((place, i) => (spread[place] = values[i]!));
+      series.set(name, spread);
+    }
+  });
+  return { at, series };
+}
+
+/** Samples by column; metrics that are not wanted are left out. */
+export function toColumns(samples: readonly ChunkSample[], wanted?: (name: string) => boolean): SampleColumns {
+  const series = new Map<string, number[]>();
+  const unwanted = new Set<string>();
+  samples.forEach(({ metrics }, place) => {
+    for (const name in metrics) {
+      let column = series.get(name);
+      if (!column) {
+        if (unwanted.has(name)) continue;
+        if (wanted && !wanted(name)) {
+          unwanted.add(name);
+          continue;
+        }
+        column = Array.from<number>({ length: samples.length }).fill(NaN);
+        series.set(name, column);
+      }
+      column[place] = metrics[name]!;
+    }
+  });
+  return { at: samples.map((sample) => sample.at), series };
+}
+
+function readHead(from: ByteReader): { count: number; boots: string[] } {
+  const count = from.varint();
+  // Constant columns take no space per sample; a damaged count must not take memory.
+  if (count > 1_000_000) throw new ChunkError(`${count} samples are more than a minute has`);
+  const boots = Array.from({ length: from.count(16) }, () => toUuid(from.bytes(16)));
+  return { count, boots };
+}
+
+function eachColumn(
+  from: ByteReader,
+  count: number,
+  nameOf: NameOf,
+  wanted: ((name: string) => boolean) | undefined,
+  take: (name: string, places: number[] | undefined, values: number[]) => void,
+): void {
+  for (const name of readNames(from, nameOf)) {
+    const places = readPresence(from, count);
+    const size = places?.length ?? count;
+    if (wanted && !wanted(name)) skipColumn(from, size);
+    else take(name, places, readColumn(from, size));
+  }
+  from.end();
+}
+
+/** 0 where every sample has the metric, else 1 and a bit per sample. */
+function writePresence(to: ByteWriter, places: readonly number[], count: number): void {
+  if (places.length === count) {
+    to.byte(0);
+    return;
+  }
+  const bitmap = Buffer.alloc(Math.ceil(count / 8));
+  for (const place of places) bitmap[place >> 3]! |= 1 << (place & 7);
+  to.byte(1);
+  to.bytes(bitmap);
+}
+
+function readPresence(from: ByteReader, count: number): number[] | undefined {
+  const sort = from.byte();
+  if (sort === 0) return undefined;
+  if (sort !== 1) throw new ChunkError(`unknown presence ${sort}`);
+  const bitmap = from.bytes(Math.ceil(count / 8));
+  const places: number[] = [];
+  for (let place = 0; place < count; place++) if (bitmap[place >> 3]! & (1 << (place & 7))) places.push(place);
+  return places;
+}
+
+function toUuid(data: Uint8Array): string {
+  const hex = Buffer.from(data).toString('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

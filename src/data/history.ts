@@ -1,0 +1,144 @@
+/** Reads the history of a host: raw samples out of chunks and hot rows, and rollups. */
+
+import { ChunkError } from '../chunks/bytes.ts';
+import { UnknownName } from '../chunks/names.ts';
+import { decodeRollups } from '../chunks/rollups.ts';
+import type { RollupBlock } from '../chunks/rollups.ts';
+import { decodeChunk, decodeColumns, toColumns } from '../chunks/samples.ts';
+import type { ChunkSample, SampleColumns } from '../chunks/samples.ts';
+import type { Sql } from '../db/database.ts';
+import { nextMinute, readChunks } from './chunks.ts';
+import type { StoredChunk } from './chunks.ts';
+import type { MetricNames } from './metricNames.ts';
+import { readRollupRows } from './rollups.ts';
+import { readHotMinutes } from './samples.ts';
+import { minuteMs, tiers } from './tiers.ts';
+import type { RollupTier, Tier } from './tiers.ts';
+
+export interface HistoryParts {
+  sql: Sql;
+  names: MetricNames;
+  /** Told of every chunk that cannot be read; the rest of the answer still comes. */
+  corrupt?(error: ChunkError, chunk: { host: string; tier: Tier; at: number }): void;
+}
+
+/** Milliseconds since 1970 UTC; `fromMs` inclusive, `toMs` exclusive. */
+export interface HistoryRange {
+  host: string;
+  fromMs: number;
+  toMs: number;
+  /** Which metrics; all without it. Asked once per metric and row. */
+  wanted?: (name: string) => boolean;
+}
+
+/** What one query reads: half an hour of samples is 3 MB of hot rows. */
+const pageMinutes = 30;
+const pageRows = 1_500;
+
+/**
+ * The samples of a range, ascending by `at`, each once, a page at a time. Each page is a query of its own, so that a reader who stalls
+ * holds neither a connection nor more than a page in memory. Values of sealed minutes have the catalogue's precision.
+ */
+export async function* readRaw(parts: HistoryParts, range: HistoryRange): AsyncGenerator<ChunkSample[]> {
+  const { fromMs, toMs, wanted } = range;
+  for await (const minutes of pages(parts, range)) {
+    const page: ChunkSample[] = [];
+    for (const { minute, chunk, hot } of minutes) {
+      const samples = new Map(hot.map((sample) => [sample.at, wanted ? only(sample, wanted) : sample]));
+      const decoded = chunk && (await decode(parts, range.host, 'raw', minute, () => decodeChunk(chunk, parts.names.nameOf, wanted)));
+      for (const sample of decoded ?? []) samples.set(sample.at, sample);
+      for (const sample of [...samples.values()].sort((a, b) => a.at - b.at)) {
+        if (sample.at >= fromMs && sample.at < toMs) page.push(sample);
+      }
+    }
+    if (page.length > 0) yield page;
+  }
+}
+
+/** The same by column, for charts: one block per minute, ascending; the first and the last may reach beyond the range. */
+export async function* readRawColumns(parts: HistoryParts, range: HistoryRange): AsyncGenerator<SampleColumns> {
+  const { names } = parts;
+  const { wanted } = range;
+  for await (const minutes of pages(parts, range)) {
+    for (const { minute, chunk, hot } of minutes) {
+      if (chunk && hot.length === 0) {
+        const columns = await decode(parts, range.host, 'raw', minute, () => decodeColumns(chunk, names.nameOf, wanted));
+        if (columns) yield columns;
+        continue;
+      }
+      const decoded = chunk && (await decode(parts, range.host, 'raw', minute, () => decodeChunk(chunk, names.nameOf, wanted)));
+      const samples = new Map([...hot, ...(decoded ?? [])].map((sample) => [sample.at, sample]));
+      yield toColumns(
+        [...samples.values()].sort((a, b) => a.at - b.at),
+        wanted,
+      );
+    }
+  }
+}
+
+/** Rollups of the rows that overlap the range, ascending, a block per row; the first and the last may reach beyond the range. */
+export async function* readRollups(parts: HistoryParts, tier: RollupTier, range: HistoryRange): AsyncGenerator<RollupBlock> {
+  const { host, toMs, wanted } = range;
+  const { rowMs } = tiers[tier];
+  let sinceMs = Math.floor(range.fromMs / rowMs) * rowMs;
+  for (;;) {
+    const rows = await readRollupRows(parts.sql, tier, { host, fromMs: sinceMs, toMs }, pageRows);
+    for (const { at, data } of rows) {
+      const block = await decode(parts, host, tier, at, () => decodeRollups(data, parts.names.nameOf, wanted));
+      if (block) yield block;
+    }
+    if (rows.length < pageRows) return;
+    sinceMs = rows.at(-1)!.at + rowMs;
+  }
+}
+
+interface Minute {
+  minute: number;
+  chunk: Buffer | undefined;
+  /** What is not, or perhaps not, in the chunk. */
+  hot: ChunkSample[];
+}
+
+async function* pages({ sql }: HistoryParts, { host, fromMs, toMs }: HistoryRange): AsyncGenerator<Minute[]> {
+  for (let sinceMs = Math.floor(fromMs / minuteMs) * minuteMs; sinceMs < toMs;) {
+    const untilMs = Math.min(sinceMs + pageMinutes * minuteMs, Math.ceil(toMs / minuteMs) * minuteMs);
+    const page = await readPage(sql, host, sinceMs, untilMs);
+    if (page.length > 0) yield page;
+    // A long time without samples costs one question.
+    const next = page.length > 0 ? untilMs : await nextMinute(sql, host, untilMs, toMs);
+    if (next === undefined) return;
+    sinceMs = next;
+  }
+}
+
+async function readPage(sql: Sql, host: string, fromMs: number, toMs: number): Promise<Minute[]> {
+  const chunks = new Map<number, StoredChunk>((await readChunks(sql, host, fromMs, toMs)).map((chunk) => [chunk.minute, chunk]));
+  const open: number[] = [];
+  for (let minute = fromMs; minute < toMs; minute += minuteMs) if (!chunks.get(minute)?.whole) open.push(minute);
+  const rows = open.length > 0 ? await readHotMinutes(sql, host, open) : [];
+  const hot = Map.groupBy(rows, ({ at }) => Math.floor(at / minuteMs) * minuteMs);
+  return [...new Set([...chunks.keys(), ...hot.keys()])]
+    .sort((a, b) => a - b)
+    .map((minute) => ({ minute, chunk: chunks.get(minute)?.data, hot: hot.get(minute) ?? [] }));
+}
+
+/** Decodes, having looked up the names that were missing; undefined where the chunk cannot be read, which `corrupt` is told. */
+async function decode<T>(parts: HistoryParts, host: string, tier: Tier, at: number, read: () => T): Promise<T | undefined> {
+  try {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof UnknownName) || !(await parts.names.learn(parts.sql, error.ids))) throw error;
+      return read();
+    }
+  } catch (error) {
+    if (!(error instanceof ChunkError)) throw error;
+    parts.corrupt?.(error, { host, tier, at });
+    return undefined;
+  }
+}
+
+const only = (sample: ChunkSample, wanted: (name: string) => boolean): ChunkSample => ({
+  ...sample,
+  metrics: Object.fromEntries(Object.entries(sample.metrics).filter(([name]) => wanted(name))),
+});
