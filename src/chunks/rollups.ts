@@ -59,7 +59,6 @@ export function joinRollups(blocks: readonly RollupBlock[], stepMs: number): Rol
   return { at: starts, series: joined };
 }
 
-/** Counts, extremes and averages; not for values so large that their sum is no number. */
 function add(into: RollupSeries, bucket: number, n: number, min: number, avg: number, max: number): void {
   if (into.n[bucket] === 0) {
     into.min[bucket] = min;
@@ -70,8 +69,9 @@ function add(into: RollupSeries, bucket: number, n: number, min: number, avg: nu
     into.max[bucket] = Math.max(into.max[bucket]!, max);
   }
   into.n[bucket]! += n;
-  // The weighted sum until `finish`, as a running mean: sums of large values would lose digits, or overflow.
-  into.avg[bucket]! += (n / into.n[bucket]!) * (avg - into.avg[bucket]!);
+  // A running mean: the sum of large values would lose digits, or overflow.
+  const weight = n / into.n[bucket]!;
+  into.avg[bucket] = into.avg[bucket]! * (1 - weight) + avg * weight;
 }
 
 function finish(series: RollupSeries): RollupSeries {
