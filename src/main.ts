@@ -8,7 +8,7 @@ import { runningEmbedded } from './db/embedded.ts';
 import { AppError } from './errors.ts';
 import { Closers } from './lib/closers.ts';
 import { createLog } from './ops/log.ts';
-import { configure, startOrExplain, stopOptions } from './run.ts';
+import { configure, orExplain, startHub, stopOptions } from './run.ts';
 import { stopOnSignal } from './stop.ts';
 import { openStorage } from './storage.ts';
 
@@ -18,7 +18,7 @@ if (values['sign-in-link']) await printLink();
 else await run();
 
 async function run(): Promise<void> {
-  const starting = startOrExplain(config, log);
+  const starting = orExplain(config, () => startHub(config, log));
   stopOnSignal(starting, stopOptions(config, log));
   const link = await (await starting).signInLink();
   if (link !== undefined) process.stdout.write(`Sign in once within 24 hours: ${link}\n`);

@@ -30,13 +30,17 @@ export async function configure(program: 'hub' | 'migrate' = 'hub'): Promise<{ c
   }
 }
 
-/** Starts the hub, or tells in one sentence why it cannot and ends the process with 1. */
-export async function startOrExplain(config: Config, log: Log): Promise<App> {
+export async function startHub(config: Config, log: Log): Promise<App> {
+  const app = await startApp({ config, log, version, root });
+  for (const warning of warnings(config)) log.warn(warning);
+  log.info({ address: config.publicUrl, operations: app.opsUrl, hub: app.id, version }, 'the hub is ready');
+  return app;
+}
+
+/** What `start` gives; where it fails for a reason that a person can mend, says so in one sentence and ends the process with 1. */
+export async function orExplain<T>(config: Config, start: () => Promise<T>): Promise<T> {
   try {
-    const app = await startApp({ config, log, version, root });
-    for (const warning of warnings(config)) log.warn(warning);
-    log.info({ address: config.publicUrl, operations: app.opsUrl, hub: app.id, version }, 'the hub is ready');
-    return app;
+    return await start();
   } catch (error) {
     const explained = explain(error, config);
     if (explained === undefined) throw error;

@@ -6,7 +6,7 @@ import process from 'node:process';
 import type { App } from './app.ts';
 import { startLocalAgent } from './local/localAgent.ts';
 import { buildWeb, webIsStale } from './local/webBuild.ts';
-import { configure, root, startOrExplain, stopOptions } from './run.ts';
+import { configure, orExplain, root, startHub, stopOptions } from './run.ts';
 import { stopOnSignal, type Running } from './stop.ts';
 
 const { config, log } = await configure();
@@ -14,7 +14,7 @@ if (await webIsStale(root)) {
   process.stdout.write('Building the web UI …\n');
   await buildWeb(root);
 }
-const starting = start();
+const starting = orExplain(config, start);
 stopOnSignal(starting, {
   ...stopOptions(config, log),
   stopping: () => process.stdout.write('\n  Stopping …\n'),
@@ -23,7 +23,7 @@ stopOnSignal(starting, {
 await starting;
 
 async function start(): Promise<Running> {
-  const app = await startOrExplain(config, log);
+  const app = await startHub(config, log);
   try {
     const agent = await startAgent(app);
     const link = await app.signInLink();
@@ -47,7 +47,8 @@ async function startAgent({ id, isEnrolled, localEnrolment }: App): ReturnType<t
   const stateDir = join(config.dataDir, 'agent', id);
   const host = await enrolledHost(stateDir);
   return startLocalAgent({
-    programDir: join(config.dataDir, 'cache', 'agent'),
+    // Each user's own: after a start as root the owner of the data folder must be able to go on.
+    programDir: join(config.dataDir, 'cache', `agent-${process.getuid?.() ?? 'program'}`),
     stateDir,
     hubUrl: `http://${reachable(config.host)}:${config.port}`,
     enrolmentToken: host !== undefined && (await isEnrolled(host)) ? undefined : await localEnrolment(),
