@@ -12,7 +12,10 @@ import { stopOnSignal, type Running } from './stop.ts';
 const { config, log } = await configure();
 if (await webIsStale(root)) {
   process.stdout.write('Building the web UI …\n');
-  await buildWeb(root);
+  await buildWeb(root).catch((error: Error) => {
+    process.stderr.write(`The web UI could not be built: ${error.message}\n`);
+    process.exit(1);
+  });
 }
 const starting = orExplain(config, start);
 stopOnSignal(starting, {

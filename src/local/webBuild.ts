@@ -28,7 +28,7 @@ export async function webIsStale(root: string): Promise<boolean> {
 /** Builds `web/dist` below `root` with Vite; throws when Vite, a development dependency, is not installed. */
 export async function buildWeb(root: string): Promise<void> {
   const { build } = await import('vite').catch((error: unknown) => {
-    throw new Error('The web UI has to be built, but Vite is not installed. Run "npm ci" without --omit=dev, then start again.', {
+    throw new Error('Vite is not installed. Run "npm ci" without --omit=dev, then start again.', {
       cause: error,
     });
   });

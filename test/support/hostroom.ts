@@ -72,7 +72,7 @@ export async function run(dataDir: string, options: RunOptions = {}): Promise<Ho
     cwd: root,
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: environment as NodeJS.ProcessEnv,
+    env: environment,
     ...options.user,
   });
   let text = '';
@@ -103,15 +103,6 @@ export async function run(dataDir: string, options: RunOptions = {}): Promise<Ho
 
 /** Processes that work in the folder, or whose command line or environment names it; no zombies, for they run no more. */
 export function processesIn(folder: string): { pid: number; command: string }[] {
-  const read = (path: string): string => {
-    try {
-      return path.endsWith('cwd') ? readlinkSync(path) : readFileSync(path, 'utf8');
-    } catch (error) {
-      // It ended just now, or belongs to somebody else.
-      if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
-      throw error;
-    }
-  };
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .filter((pid) => ['cmdline', 'environ', 'cwd'].some((file) => read(`/proc/${pid}/${file}`).includes(folder)))
@@ -130,10 +121,20 @@ export function killAll(folder: string): void {
   }
 }
 
-/** The agent's process of a run of `npm start`. */
+/** The agent's process of a run of `npm start`; it alone has a STATE_DIR. */
 export const agentIn = (folder: string): number | undefined =>
-  processesIn(folder).find(({ command }) => command.includes('agent/main.ts'))?.pid;
+  processesIn(folder).find(({ pid }) => read(`/proc/${pid}/environ`).includes('\0STATE_DIR='))?.pid;
 
 /** The embedded server's process. */
 export const postmasterIn = (folder: string): number | undefined =>
   processesIn(folder).find(({ command }) => command.includes('/bin/postgres -D'))?.pid;
+
+/** Of a process; '' where it ended just now or belongs to somebody else. */
+function read(path: string): string {
+  try {
+    return path.endsWith('cwd') ? readlinkSync(path) : readFileSync(path, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ESRCH', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+    throw error;
+  }
+}

@@ -1,9 +1,13 @@
 /** Skips what this machine cannot run, visibly: the test's name then carries what is missing with the way to get it. */
 
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, test } from 'vitest';
 import { findTool, type ToolName, tools } from './tools.ts';
 
-export type Need = ToolName | 'root' | 'linux';
+export type Need = ToolName | 'root' | 'linux' | 'mount';
 
 /**
  * `needs('chromium').test('shows the room', async () => …)`, or `.describe` for a group. Under CI=true `npm test` counts a skip as
@@ -24,5 +28,17 @@ export function needs(...wanted: Need[]): {
 function lacking(need: Need): string | undefined {
   if (need === 'root') return process.getuid?.() === 0 ? undefined : 'needs root';
   if (need === 'linux') return process.platform === 'linux' ? undefined : 'needs Linux';
+  if (need === 'mount') return mayMount() ? undefined : 'needs the right to mount (root outside of a container, or CAP_SYS_ADMIN)';
   return findTool(need) === undefined ? `needs ${need}: apt-get install ${tools[need].package}` : undefined;
+}
+
+/** Root in a container often may not. */
+function mayMount(): boolean {
+  const folder = mkdtempSync(join(tmpdir(), 'hostroom-mount-'));
+  try {
+    if (spawnSync('mount', ['-t', 'tmpfs', 'hostroom-test', folder], { stdio: 'ignore' }).status !== 0) return false;
+    return spawnSync('umount', [folder], { stdio: 'ignore' }).status === 0;
+  } finally {
+    rmdirSync(folder);
+  }
 }

@@ -18,12 +18,12 @@ export async function signInBy(link: string, url: string): Promise<SignedIn> {
   expect(answer.status, await answer.clone().text()).toBe(200);
   const { accessToken } = (await answer.json()) as { accessToken: string };
   const refreshToken = /=([^;]+)/.exec(answer.headers.getSetCookie()[0] ?? '')?.[1] ?? '';
-  const call: SignedIn['call'] = (method, path, body) =>
-    fetch(`${url}/api/v1${path}`, {
-      method,
-      headers: { authorization: `Bearer ${accessToken}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-      body: body === undefined ? undefined : JSON.stringify(body),
-    });
+  const call: SignedIn['call'] = (method, path, body) => {
+    const headers = { authorization: `Bearer ${accessToken}` };
+    if (body === undefined) return fetch(`${url}/api/v1${path}`, { method, headers });
+    const json = { ...headers, 'content-type': 'application/json' };
+    return fetch(`${url}/api/v1${path}`, { method, headers: json, body: JSON.stringify(body) });
+  };
   return {
     accessToken,
     refreshToken,
@@ -31,7 +31,11 @@ export async function signInBy(link: string, url: string): Promise<SignedIn> {
     hosts: async () => ((await (await call('GET', '/hosts')).json()) as { items: { id: string; name: string; status: string }[] }).items,
     async samples(host) {
       const text = await (await call('GET', `/hosts/${host}/samples?from=0&to=${Date.now() + 3_600_000}`)).text();
-      return text.split('\n').filter(Boolean).map((line) => JSON.parse(line) as Sample).filter(({ kind }) => kind === 'sample');
+      return text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Sample)
+        .filter(({ kind }) => kind === 'sample');
     },
   };
 }
