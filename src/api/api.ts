@@ -19,6 +19,7 @@ import { hostSampleRoutes } from './hostSamples.ts';
 import { hostRoutes } from './hosts.ts';
 import type { HostRouteNeeds } from './hosts.ts';
 import { hubRoutes } from './hub.ts';
+import { answerRetries } from './idempotency.ts';
 import { meRoutes } from './me.ts';
 import { collectMethods } from './methods.ts';
 import { describeApi } from './openapi.ts';
@@ -87,6 +88,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
     async (scope) => {
       const api = scope as unknown as Api;
       guard(scope, parts);
+      answerRetries(scope);
       // Answers are for the one who asked, and true for a moment.
       scope.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
       authRoutes(api, parts);

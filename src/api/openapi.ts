@@ -13,7 +13,7 @@ export async function describeApi(app: FastifyInstance, options: { version: stri
         title: 'hostroom',
         version: options.version,
         description:
-          'Times are integer milliseconds since 1970 UTC. Errors are application/problem+json with a stable `code`. Lists are paged: `next` of one page is `after` of the following.',
+          'Times are integer milliseconds since 1970 UTC. Errors are application/problem+json with a stable `code`. Lists are paged: `next` of one page is `after` of the following. A change may carry an Idempotency-Key of 1 to 64 characters: a retry with it within ten minutes gets the answer of the first try.',
       },
       servers: [{ url: options.publicUrl }],
       components: { securitySchemes: { accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } } },

@@ -24,6 +24,7 @@ import {
 import { conversationRoom, hostRoom } from '../protocol/rooms.ts';
 import { userOf } from './guards.ts';
 import type { GroupNeeds } from './groups.ts';
+import { idempotencyKeyOf } from './idempotency.ts';
 import { Nothing, refusals, signedIn, toPage, toSlice } from './routes.ts';
 import type { Api } from './routes.ts';
 
@@ -102,6 +103,7 @@ export function roomRoutes(app: Api, { sql, present, conversation }: RoomNeeds):
   app.post(
     '/rooms/:id/messages',
     {
+      config: { keepsKeys: true },
       schema: {
         tags,
         security: signedIn,
@@ -115,7 +117,7 @@ export function roomRoutes(app: Api, { sql, present, conversation }: RoomNeeds):
     },
     async (request, reply) => {
       const writer = await writerIn(request, request.params.id);
-      const key = request.body.key ?? keyOf(request.headers['idempotency-key']);
+      const key = request.body.key ?? idempotencyKeyOf(request);
       const { message, created } = await postMessage(conversation, writer, request.params.id, { ...request.body, key });
       return reply.code(created ? 201 : 200).send(message);
     },
@@ -157,11 +159,4 @@ export function roomRoutes(app: Api, { sql, present, conversation }: RoomNeeds):
       return reply.code(204).send(null);
     },
   );
-}
-
-function keyOf(header: string | string[] | undefined): string | undefined {
-  if (header === undefined) return undefined;
-  if (typeof header !== 'string' || header.length === 0 || header.length > 64)
-    throw new AppError('invalid', 'Idempotency-Key: send 1 to 64 characters.');
-  return header;
 }

@@ -4,6 +4,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, expect, test } from 'vitest';
 import { newId } from '../../src/lib/id.ts';
 import { startTestApi } from '../support/api.ts';
+import { until } from '../support/until.ts';
 
 const hub = await startTestApi(afterAll);
 const admin = await hub.signIn();
@@ -65,6 +66,46 @@ test('a host is made, enrolled by its one token, renamed and deleted', async () 
   expect((await admin.get(`/hosts/${id}`)).status).toBe(404);
   expect((await admin.get(`/rooms/${id}`)).status).toBe(404);
   expect((await agent.post('/agents/enrol', request)).status).toBe(410);
+});
+
+test('a retry with the same Idempotency-Key makes nothing twice', async () => {
+  const make = (key: string, name = 'once', browser = admin) => browser.post('/hosts', { name }, { headers: { 'idempotency-key': key } });
+  const together = await Promise.all([make('k1'), make('k1'), make('k1')]);
+  const later = await make('k1');
+  const [first] = together;
+  for (const answer of [...together, later]) expect(answer).toMatchObject({ status: 201, body: first!.body });
+  expect(later.headers.get('content-type')).toContain('application/json');
+  expect(later.headers.get('idempotency-replayed')).toBe('true');
+  const named = (await admin.get('/hosts?limit=200')).body.items.filter((host: { name: string }) => host.name === 'once');
+  expect(named).toHaveLength(1);
+
+  expect(await make('k1', 'another')).toMatchObject({ status: 409, body: { code: 'conflict' } });
+  expect((await make('k2')).body.id).not.toBe(first!.body.id);
+  expect((await make('k1', 'once', await hub.person('operator'))).body.id).not.toBe(first!.body.id);
+  expect((await make('x'.repeat(65))).status).toBe(400);
+  // What was refused is tried again.
+  expect((await make('k3', '')).status).toBe(400);
+  expect((await make('k3')).status).toBe(201);
+  const viewer = await hub.person('viewer');
+  expect((await make('k4', 'once', viewer)).status).toBe(403);
+  expect((await make('k4', 'once', viewer)).status).toBe(403);
+  // The client was gone before the answer.
+  const leaving = new AbortController();
+  const aborted = fetch(`${hub.url}/api/v1/hosts`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${admin.token}`, 'content-type': 'application/json', 'idempotency-key': 'k5', origin: hub.publicUrl },
+    body: '{"name":"lost answer"}',
+    signal: leaving.signal,
+  }).catch(() => undefined);
+  const made = async () => (await hub.sql`select id from host where name = 'lost answer'`).map((row) => row['id']);
+  await until(async () => (await made()).length === 1);
+  leaving.abort();
+  await aborted;
+  expect((await make('k5', 'lost answer')).body.id).toBe((await made())[0]);
+  expect(await made()).toHaveLength(1);
+  const gone = () => admin.delete(`/hosts/${first!.body.id}`, { headers: { 'idempotency-key': 'd' } });
+  expect([(await gone()).status, (await gone()).status]).toEqual([204, 204]);
+  expect((await admin.delete(`/hosts/${first!.body.id}`)).status).toBe(404);
 });
 
 test('guessing enrolment tokens is stopped, enrolling with good ones is not', async () => {
