@@ -11,7 +11,8 @@ import { closes, errors, unsubscribes, type EndCode } from '../protocol/codes.ts
 import type { ConnectRequest } from '../protocol/commands.ts';
 import { parseFrame, type Command } from '../protocol/frames.ts';
 import { encodeError, encodeReply, ping } from '../protocol/replies.ts';
-import { handlers } from './handlers.ts';
+import { Call } from './call.ts';
+import { handle } from './handlers.ts';
 import type { Peer } from './policy.ts';
 import { expiry, type Limit, type Services } from './services.ts';
 
@@ -46,7 +47,7 @@ export class Connection {
   readonly #nativePings: boolean;
   readonly #rate: Bucket | undefined;
   #state: State = 'new';
-  #queue: Command[] = [];
+  #queue: { command: Command; arrivedAt: number }[] = [];
   #running = false;
   #fault: string | undefined;
   /** All deadlines are in `performance.now()`; 0: none. */
@@ -77,7 +78,8 @@ export class Connection {
     if (isBinary) return this.#refuse('binary frame');
     const { commands, pongs, fault } = parseFrame(data.toString('utf8'), this.#services.maxDepth);
     for (let at = 0; at < pongs; at++) if (!this.#tookPong()) return this.#refuse('pong without ping');
-    for (const command of commands) this.#queue.push(command);
+    const arrivedAt = performance.now();
+    for (const command of commands) this.#queue.push({ command, arrivedAt });
     this.#fault = fault;
     void this.#run();
     if (this.#queue.length >= maxQueued && !this.#wire.ws.isPaused) this.#wire.ws.pause();
@@ -190,11 +192,16 @@ export class Connection {
   async #run(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
-    for (let command = this.#queue.shift(); command; command = this.#queue.shift()) {
+    let writableAt = 0;
+    for (let next = this.#queue.shift(); next; next = this.#queue.shift()) {
       const writable = this.client && this.#services.hub.writable(this.client);
-      if (writable) await writable;
+      if (writable) {
+        await writable;
+        writableAt = performance.now();
+      }
       if (this.#isClosed) break;
-      await this.#execute(command);
+      // The time that a client takes to read is its own.
+      await this.#execute(next.command, Math.max(next.arrivedAt, writableAt) + this.#services.timings.commandMs);
     }
     this.#running = false;
     if (this.#fault !== undefined) this.#refuse(this.#fault);
@@ -206,8 +213,9 @@ export class Connection {
     return this.#state === 'closed' || this.client?.closed === true;
   }
 
-  async #execute(command: Command): Promise<void> {
+  async #execute(command: Command, lateAt: number): Promise<void> {
     this.#services.metrics.received(command.method);
+    const call = new Call();
     try {
       if (command.method === 'connect') return await this.#connect(command.id, command.request);
       const { client } = this;
@@ -217,16 +225,12 @@ export class Connection {
         this.#services.metrics.dropped('command');
         throw new Refusal(errors.tooManyRequests);
       }
-      const handle = handlers[command.method] as (
-        services: Services,
-        client: Client,
-        id: number,
-        request: object,
-      ) => ReturnType<typeof handlers.publish>;
-      const answer = await handle(this.#services, client, command.id, command.request);
+      const handled = handle(this.#services, client, command, call);
+      const answer = handled instanceof Promise ? await call.within(lateAt, handled) : handled;
       if (typeof answer === 'string') client.send(answer);
       else if (answer) answer.later.then((text) => client.send(text)).catch((error: unknown) => this.#fail(command, error));
     } catch (error) {
+      if (call.isLate) this.#services.metrics.error(command.method);
       this.#fail(command, error);
     }
   }

@@ -5,7 +5,9 @@ import { Closing, Refusal } from '../hub/refusal.ts';
 import type { StreamEntry } from '../hub/stream.ts';
 import { closes, errors } from '../protocol/codes.ts';
 import type { ClientInfo, HistoryRequest, Method, Methods, SubscribeRequest } from '../protocol/commands.ts';
+import type { Command } from '../protocol/frames.ts';
 import { encodePage, encodeReply } from '../protocol/replies.ts';
+import type { Call } from './call.ts';
 import type { Deferred } from './policy.ts';
 import { expiry, type Services } from './services.ts';
 
@@ -16,6 +18,7 @@ type Handler<M extends Method> = (
   client: Client,
   id: number,
   request: Methods[M]['request'],
+  call: Call,
 ) => Promise<Answer> | Answer;
 
 /** Publications in one page of history. */
@@ -23,7 +26,19 @@ const maxPage = 300;
 /** A page stops growing here, so that no reply overruns its reader's queue. */
 const maxPageBytes = 512 * 1024;
 
-export const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
+/** Runs a command. Throws or rejects with `Refusal` or `Closing` for what the client is to blame for. */
+export function handle(
+  services: Services,
+  client: Client,
+  { id, method, request }: ConnectedCommand,
+  call: Call,
+): ReturnType<Handler<Method>> {
+  return (handlers[method] as Handler<Method>)(services, client, id, request as Methods[Method]['request'], call);
+}
+
+type ConnectedCommand = Exclude<Command, { method: 'connect' }>;
+
+const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
   subscribe,
 
   unsubscribe: ({ hub }, client, id, { channel }) => {
@@ -31,11 +46,10 @@ export const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
     return encodeReply(id, 'unsubscribe', {});
   },
 
-  publish: async ({ policy }, client, id, request) => {
+  publish: ({ policy }, client, id, request) => {
+    const encode = (): string => encodeReply(id, 'publish', {});
     const done = policy.publish(client, request);
-    if ('later' in done) return { later: done.later.then(() => encodeReply(id, 'publish', {})) };
-    await done;
-    return encodeReply(id, 'publish', {});
+    return 'later' in done ? { later: done.later.then(encode) } : done.then(encode);
   },
 
   presence: async (services, client, id, { channel }) => {
@@ -52,11 +66,10 @@ export const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
 
   history,
 
-  rpc: async ({ policy }, client, id, request) => {
+  rpc: ({ policy }, client, id, request) => {
     const encode = (data: unknown): string => encodeReply(id, 'rpc', { data });
     const done = policy.rpc(client, request);
-    if ('later' in done) return { later: done.later.then(encode) };
-    return encode(await done);
+    return 'later' in done ? { later: done.later.then(encode) } : done.then(encode);
   },
 
   send: () => {
@@ -85,6 +98,7 @@ async function subscribe(
   client: Client,
   id: number,
   request: SubscribeRequest,
+  call: Call,
 ): Promise<Answer> {
   const { channel } = request;
   if (client.rooms.has(channel)) throw new Refusal(errors.alreadySubscribed);
@@ -93,6 +107,8 @@ async function subscribe(
     throw new Refusal(errors.limitExceeded, `at most ${limits.subscriptions} subscriptions per connection`);
   }
   const grant = await policy.subscribe(client, request);
+  if (call.isLate) return undefined;
+  call.undo = () => hub.unsubscribe(client, channel);
   const recover = request.recover === true;
   const strict = ((request.flag ?? 0) & 2) !== 0;
   const wish = { recover, strict, offset: request.offset ?? 0, epoch: request.epoch ?? '' };

@@ -15,9 +15,11 @@ export interface Timings {
   staleMs: number;
   /** How long credentials are honoured after they ended, for the refresh to arrive. */
   expiryGraceMs: number;
+  /** How long a command may take, from its arrival, before it is answered with error 100: SDKs drop the connection after 5 s. */
+  commandMs: number;
   /** How long a message may take from its first byte to its last. */
   messageMs: number;
-  /** All of the above are looked at so often. */
+  /** All of the above but `commandMs` are looked at so often. */
   sweepMs: number;
   /** How long a peer may take to answer a close frame. */
   closeTimeoutMs: number;
@@ -28,6 +30,7 @@ export const defaultTimings: Timings = {
   pongWithinMs: 8_000,
   staleMs: 10_000,
   expiryGraceMs: 25_000,
+  commandMs: 4_000,
   messageMs: 10_000,
   sweepMs: 1000,
   closeTimeoutMs: 5_000,
