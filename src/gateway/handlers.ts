@@ -32,8 +32,8 @@ export function handle(
   client: Client,
   { id, method, request }: ConnectedCommand,
   call: Call,
-): ReturnType<Handler<Method>> {
-  return (handlers[method] as Handler<Method>)(services, client, id, request as Methods[Method]['request'], call);
+): Promise<Answer> | Answer {
+  return (handlers[method] as Handler<Method>)(services, client, id, request, call);
 }
 
 type ConnectedCommand = Exclude<Command, { method: 'connect' }>;
