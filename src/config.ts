@@ -2,6 +2,7 @@
 
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { leastPasswordLength } from './lib/passwordLength.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const registrations = ['invite', 'open', 'closed'] as const;
@@ -226,7 +227,9 @@ function readAdmin(env: Environment, faults: string[]): Config['admin'] {
   else if (!/^[^\s@]+@[^\s@]+$/.test(email) || email.length > 254)
     faults.push(`ADMIN_EMAIL: ${JSON.stringify(email)} is not an e-mail address`);
   if (!password) faults.push('ADMIN_PASSWORD: is missing beside ADMIN_EMAIL; set both or neither');
-  else if (password.length < 8 || password.length > 200) faults.push('ADMIN_PASSWORD: needs 8 to 200 characters');
+  else if (password.length < leastPasswordLength || password.length > 200) {
+    faults.push(`ADMIN_PASSWORD: needs ${leastPasswordLength} to 200 characters`);
+  }
   return email && password ? { email, password } : undefined;
 }
 

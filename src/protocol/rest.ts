@@ -2,6 +2,7 @@
 
 import Type from 'typebox';
 import type { Static, TSchema } from 'typebox';
+import { leastPasswordLength } from '../lib/passwordLength.ts';
 import type { Inventory } from './kinds.ts';
 
 const strict = { additionalProperties: false } as const;
@@ -17,7 +18,7 @@ export const namePattern = '^(?=.*\\S)[^\\u0000-\\u001f\\u007f-\\u009f\\u200e\\u
 /** One line for people, which reads as it is stored. */
 export const Name = Type.String({ minLength: 1, maxLength: 100, pattern: namePattern });
 const Email = Type.String({ minLength: 3, maxLength: 254, pattern: '^[^\\s@\\u0000-\\u001f\\u007f]+@[^\\s@\\u0000-\\u001f\\u007f]+$' });
-const Password = Type.String({ minLength: 8, maxLength: 200 });
+const Password = Type.String({ minLength: leastPasswordLength, maxLength: 200 });
 const Token = Type.String({ minLength: 20, maxLength: 200, pattern: '^[A-Za-z0-9_-]+$' });
 const MessageText = Type.String({ minLength: 1, maxLength: 16_000 });
 

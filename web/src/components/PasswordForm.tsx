@@ -2,10 +2,9 @@
 
 import { PasswordInput } from '@mantine/core';
 import { type FormEvent, useState } from 'react';
+import { leastPasswordLength } from '../../../src/protocol/password.ts';
 import { messageOf } from '../api.ts';
 import { changePassword } from '../session.ts';
-
-export const leastPasswordLength = 10;
 
 export function PasswordForm({ hasPassword, onDone, label }: { hasPassword: boolean; onDone: () => void; label: string }) {
   const [current, setCurrent] = useState('');
