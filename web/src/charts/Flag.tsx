@@ -7,11 +7,17 @@ import type { View } from './view.ts';
 const halfFlagPx = 31;
 /** Labels nearer to the flag than this would be cut by it. */
 const hidesWithinPx = 48;
+/** Half of a label and of what it may stand out over the plots' ends. */
+const halfLabelPx = { short: 15, long: 25 };
+const edgePx = 16;
+/** A label moves about a pixel in this time. */
+const labelsEveryMs = 100;
 
 export function Flag({ view }: { view: View }) {
   const ref = useRef<HTMLSpanElement>(null);
   useEffect(() => {
     let moved: number | null | undefined;
+    let labelsAt = 0;
     return view.onFrame((end) => {
       const flag = ref.current;
       if (!flag) return;
@@ -20,7 +26,11 @@ export function Flag({ view }: { view: View }) {
         const text = clockSeconds(view.timeAt(x, end));
         if (flag.textContent !== text) flag.textContent = text;
       }
-      if (x !== null || moved !== null) hideLabels(flag, view, x, end);
+      const now = performance.now();
+      if (x !== moved || now - labelsAt >= labelsEveryMs) {
+        labelsAt = now;
+        showLabels(flag, view, x, end);
+      }
       if (x === moved) return;
       moved = x;
       flag.style.visibility = x === null ? 'hidden' : 'visible';
@@ -32,10 +42,15 @@ export function Flag({ view }: { view: View }) {
   return <span className="flag" ref={ref} aria-hidden="true" />;
 }
 
-function hideLabels(flag: HTMLElement, view: View, x: number | null, end: number): void {
+/** Only labels that stand whole beside the flag and within the axis. */
+function showLabels(flag: HTMLElement, view: View, x: number | null, end: number): void {
+  const width = view.width.get();
   for (const label of flag.parentElement!.querySelectorAll<HTMLElement>('.tick')) {
-    const isNear = x !== null && Math.abs(view.xOf(Number(label.dataset['at']), end) - x) < hidesWithinPx;
-    const visibility = isNear ? 'hidden' : '';
+    const place = view.xOf(Number(label.dataset['at']), end);
+    const half = label.textContent!.length > 5 ? halfLabelPx.long : halfLabelPx.short;
+    const fits = place - half >= -edgePx && place + half <= width + edgePx;
+    const isFree = x === null || Math.abs(place - x) >= hidesWithinPx;
+    const visibility = fits && isFree ? '' : 'hidden';
     if (label.style.visibility !== visibility) label.style.visibility = visibility;
   }
 }

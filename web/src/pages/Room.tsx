@@ -17,7 +17,7 @@ import { NoSample } from './NoSample.tsx';
 import { NotFound } from './NotFound.tsx';
 import { PhoneRoom } from './PhoneRoom.tsx';
 import type { RoomViewProps } from './roomView.ts';
-import { type RoomParts, useRoom, windowOf } from './useRoom.ts';
+import { rememberWindow, type RoomParts, useRoom, wantedWindow } from './useRoom.ts';
 
 const timelineKey = 'hostroom.timeline.hidden';
 
@@ -39,12 +39,15 @@ function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: str
   const [dialog, setDialog] = useState<HostDialog | null>(null);
   const [, navigate] = useLocation();
   const isPhone = useMedia('(max-width: 767px)');
-  const hasSample = useHasSample(parts);
+  const isSettled = useStore(parts.settled);
+  const hasSample = useHasSample(parts) && isSettled;
   const input = useRef<HTMLTextAreaElement>(null);
 
   useEffect(() => {
-    view.windowMs.set(windowOf(windowKey));
-    room.need(view.windowMs.get());
+    const wanted = wantedWindow(windowKey);
+    if (wanted === undefined) return;
+    view.windowMs.set(wanted);
+    room.need(wanted);
   }, [windowKey, view, room]);
   const host = all.find((one) => one.id === hostId);
   const name = host?.name ?? state?.name ?? '';
@@ -55,7 +58,10 @@ function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: str
     };
   }, [name]);
 
-  const setWindow = (key: string): void => navigate(`/hosts/${hostId}?window=${key}`, { replace: true });
+  const setWindow = (key: string): void => {
+    rememberWindow(key);
+    navigate(`/hosts/${hostId}?window=${key}`, { replace: true });
+  };
   useKeys({
     l: () => {
       view.pausedAt.set(null);

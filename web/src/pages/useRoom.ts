@@ -4,6 +4,7 @@ import { useEffect, useState } from 'react';
 import type { TimelineItem } from '../../../src/protocol/kinds.ts';
 import { View, windows } from '../charts/view.ts';
 import { useShared } from '../context.ts';
+import { Store } from '../lib/store.ts';
 import { Conversation } from '../state/conversation.ts';
 import { HostRoom } from '../state/hostRoom.ts';
 
@@ -11,9 +12,36 @@ export interface RoomParts {
   room: HostRoom;
   conversation: Conversation;
   view: View;
+  /** Whether the length of the window is known; until then nothing is drawn. */
+  settled: Store<boolean>;
 }
 
-export const windowOf = (key: string | null): number => windows.find((one) => one.key === key)?.ms ?? 900_000;
+const windowKeyName = 'hostroom.window';
+const windowOf = (key: string | null): number | undefined => windows.find((one) => one.key === key)?.ms;
+const longestOwnMs = 900_000;
+
+/** What the address says, else what this person chose last; undefined: as long as the history there is. */
+export const wantedWindow = (key: string | null): number | undefined => windowOf(key) ?? windowOf(localStorage.getItem(windowKeyName));
+
+export const rememberWindow = (key: string): void => localStorage.setItem(windowKeyName, key);
+
+/** The smallest window up to 15 minutes that holds `spanMs` of history. */
+export const windowFor = (spanMs: number): number =>
+  windows.find(({ ms }) => spanMs <= ms + 2_000 && ms <= longestOwnMs)?.ms ?? longestOwnMs;
+
+/** Sets the window once the oldest sample is known: the history brings it first. */
+function settle(room: HostRoom, view: View, now: () => number, settled: Store<boolean>): () => void {
+  const openedAt = now();
+  const check = (): void => {
+    if (settled.get()) return;
+    const oldest = room.samples.length > 0 ? room.samples.at[0]! : openedAt;
+    if (room.filling.get() && oldest > openedAt - 5_000) return;
+    view.windowMs.set(windowFor(now() - oldest));
+    settled.set(true);
+  };
+  const stops = [room.filling.follow(check), room.samples.follow(check)];
+  return () => stops.forEach((stop) => stop());
+}
 
 /** Null until the first effect ran. One room per component life: give the component the host's id as key. */
 export function useRoom(hostId: string, windowKey: string | null): RoomParts | null {
@@ -21,17 +49,21 @@ export function useRoom(hostId: string, windowKey: string | null): RoomParts | n
   const [parts, setParts] = useState<RoomParts | null>(null);
   useEffect(() => {
     const view = new View(live.now);
-    view.windowMs.set(windowOf(windowKey));
+    const wanted = wantedWindow(windowKey);
+    view.windowMs.set(wanted ?? longestOwnMs);
     const room = new HostRoom(live, hostId, view.windowMs.get());
+    const settled = new Store(wanted !== undefined);
+    const stopSettling = settle(room, view, live.now, settled);
     const conversation = new Conversation(live, hostId, (item: TimelineItem) => {
       if (item.kind !== 'event') return;
       if (item.what === 'gap_filled' && item.until !== undefined) void room.fill(item.at, item.until + 1);
       if (item.what === 'host_renamed' && typeof item.details['to'] === 'string') hosts.rename(hostId, item.details['to']);
     });
     const stop = view.start();
-    setParts({ room, conversation, view });
+    setParts({ room, conversation, view, settled });
     return () => {
       stop();
+      stopSettling();
       conversation.close();
       room.close();
     };
