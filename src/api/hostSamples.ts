@@ -43,7 +43,7 @@ export function hostSampleRoutes(app: Api, { sql, clock }: { sql: Sql; clock: Cl
     },
     async (request, reply) => {
       const host = await hostFor(sql, userOf(request), request.params.id, 'host.read');
-      const { from, to = clock.now() + 1 } = request.query;
+      const { from, to = Math.max(from, clock.now() + 1) } = request.query;
       if (to < from) throw new AppError('invalid', 'to: stands before from.');
       const asCsv = /\btext\/csv\b/i.test(request.headers.accept ?? '');
       const range = { host: host.id, from, to };

@@ -169,6 +169,7 @@ test('samples stream as NDJSON and as CSV, from inclusive, to exclusive', async 
   expect(some.text.trimEnd().split('\n')).toEqual(frames.slice(1, 3));
   expect((await admin.get(`/hosts/${id}/samples?from=${start}`)).text.split('\n')).toHaveLength(count + 1);
   expect((await admin.get(`/hosts/${id}/samples?from=0&to=5`)).text).toBe('');
+  expect(await admin.get(`/hosts/${id}/samples?from=${Date.now() + 3_600_000}`)).toMatchObject({ status: 200, text: '' });
 
   const csv = await admin.get(`/hosts/${id}/samples?from=${start}&to=${start + 8000}`, { headers: { accept: 'text/csv' } });
   const lines = csv.text.trimEnd().split('\r\n');

@@ -97,6 +97,10 @@ test('a later boot time in the inventory is an event', async () => {
   const [booted] = await events(host.id, 'host_booted');
   expect(booted?.at.getTime()).toBe(bootedAt + 500_000);
   expect((await agent.client.call('rpc', { method: 'inventory', data: [] })).error?.code).toBe(107);
+  const disks = Array.from({ length: 200 }, () => ({ device: 'd'.repeat(200), model: 'm'.repeat(200), size: 1 }));
+  expect((await agent.client.call('rpc', { method: 'inventory', data: { bootedAt, disks } })).error?.code).toBe(106);
+  const many = await Promise.all(Array.from({ length: 50 }, () => tell(bootedAt + 500_000)));
+  expect(new Set(many.map((reply) => reply.error?.code))).toEqual(new Set([undefined, 111]));
   await agent.client.close();
 });
 
