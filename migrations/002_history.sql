@@ -45,11 +45,13 @@ create table rollup_1h_default partition of rollup_1h default;
 create table seal_state (
   one boolean primary key default true check (one),
   closed_until timestamptz not null,
+  -- The transaction that closed them: a statement whose snapshot is older does not know it.
+  closed_by xid8 not null,
   listed_until timestamptz not null
 );
 -- On an update samples may be here already: their minutes are still to be closed.
-insert into seal_state (closed_until, listed_until)
-  select since, since from (select coalesce(date_trunc('minute', min(at)), date_trunc('minute', now())) as since from sample_hot) oldest;
+insert into seal_state (closed_until, closed_by, listed_until)
+  select since, pg_current_xact_id(), since from (select coalesce(date_trunc('minute', min(at)), date_trunc('minute', now())) as since from sample_hot) oldest;
 
 -- Host-minutes whose chunk lacks samples that are in sample_hot. The same one may be here several times.
 create table seal_work (

@@ -13,7 +13,7 @@ const powers = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
 const largest = 2 ** 50;
 
 /** Kind byte: bits 0–2 the mode, bits 3–5 the decimals, bit 6 whether all are multiples of a common divisor. */
-export function writeColumn(to: ByteWriter, name: string, values: readonly number[]): void {
+export function writeColumn(to: ByteWriter, name: string | undefined, values: readonly number[]): void {
   const decimals = decimalsOf(name, values);
   if (decimals === undefined) writeFloats(to, values);
   else writeWholes(to, toWholes(values, decimals), decimals << 3);
@@ -34,8 +34,8 @@ export function skipColumn(from: ByteReader, count: number): void {
 }
 
 /** Digits after the point that hold all values: the catalogue's, for other names as few as are exact; undefined: none do. */
-export function decimalsOf(name: string, values: readonly number[]): number | undefined {
-  const known = lookUp(name)?.metric.decimals;
+export function decimalsOf(name: string | undefined, values: readonly number[]): number | undefined {
+  const known = name === undefined ? undefined : lookUp(name)?.metric.decimals;
   if (known !== undefined) return values.every((value) => Math.abs(value) * powers[known]! <= largest) ? known : undefined;
   const fewest = powers.findIndex((power) => values.every((value) => isExact(value, power)));
   return fewest < 0 ? undefined : fewest;
@@ -137,4 +137,9 @@ function commonDivisor(a: number, b: number): number {
   return large;
 }
 
-const bits = (values: readonly number[]): number => values.reduce((sum, value) => sum + Math.log2(1 + value), 0);
+/** About how much the values hold; what deflate makes of them goes with it. */
+function bits(values: readonly number[]): number {
+  let sum = 0;
+  for (const value of values) sum += value < 2 ** 32 ? 32 - Math.clz32(value) : 33 + Math.log2(value / 2 ** 32);
+  return sum;
+}

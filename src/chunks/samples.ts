@@ -1,17 +1,14 @@
 /** Codes the samples of one host-minute as one chunk. */
 
 import { ByteReader, ByteWriter, ChunkError } from './bytes.ts';
-import { readColumn, readWholes, skipColumn, writeColumn, writeWholes } from './columns.ts';
+import { readColumn, skipColumn, writeColumn } from './columns.ts';
 import { unwrap, wrap } from './envelope.ts';
+import { readStamps, writeStamps } from './head.ts';
+import type { Stamp } from './head.ts';
 import { readNames, writeNames } from './names.ts';
 import type { Intern, NameOf } from './names.ts';
 
-export interface ChunkSample {
-  /** Milliseconds since 1970 UTC. */
-  at: number;
-  seq: number;
-  /** A UUID in lower case. */
-  boot: string;
+export interface ChunkSample extends Stamp {
   metrics: Record<string, number>;
 }
 
@@ -24,22 +21,7 @@ export interface SampleColumns {
 /** Samples of any number, ascending by `at`. Values are kept to the catalogue's precision, those of unknown metrics exactly. */
 export function encodeChunk(samples: readonly ChunkSample[], intern: Intern): Buffer {
   const to = new ByteWriter();
-  to.varint(samples.length);
-  const boots = [...new Set(samples.map((sample) => sample.boot))];
-  to.varint(boots.length);
-  for (const boot of boots) to.bytes(Buffer.from(boot.replaceAll('-', ''), 'hex'));
-  writeWholes(
-    to,
-    samples.map((sample) => boots.indexOf(sample.boot)),
-  );
-  writeWholes(
-    to,
-    samples.map((sample) => sample.at),
-  );
-  writeWholes(
-    to,
-    samples.map((sample) => sample.seq),
-  );
+  writeStamps(to, samples);
   const columns = new Map<string, number[]>();
   const places = new Map<string, number[]>();
   samples.forEach(({ metrics }, place) => {
@@ -64,16 +46,8 @@ export function encodeChunk(samples: readonly ChunkSample[], intern: Intern): Bu
 /** Throws ChunkError where the chunk is damaged, UnknownName where `nameOf` has to learn more. `wanted`: other metrics are left out. */
 export function decodeChunk(chunk: Uint8Array, nameOf: NameOf, wanted?: (name: string) => boolean): ChunkSample[] {
   const from = new ByteReader(unwrap('samples', chunk));
-  const { count, boots } = readHead(from);
-  const bootOf = readWholes(from, count);
-  const at = readWholes(from, count);
-  const seq = readWholes(from, count);
-  const samples = at.map((moment, i): ChunkSample => {
-    const boot = boots[bootOf[i]!];
-    if (boot === undefined) throw new ChunkError('a sample has no boot');
-    return { at: moment, seq: seq[i]!, boot, metrics: {} };
-  });
-  eachColumn(from, count, nameOf, wanted, (name, places, values) => {
+  const samples = readStamps(from).map((stamp): ChunkSample => ({ ...stamp, metrics: {} }));
+  eachColumn(from, samples.length, nameOf, wanted, (name, places, values) => {
     values.forEach((value, i) => {
       samples[places ? places[i]! : i]!.metrics[name] = value;
     });
@@ -84,15 +58,12 @@ export function decodeChunk(chunk: Uint8Array, nameOf: NameOf, wanted?: (name: s
 /** The same by column, for charts. */
 export function decodeColumns(chunk: Uint8Array, nameOf: NameOf, wanted?: (name: string) => boolean): SampleColumns {
   const from = new ByteReader(unwrap('samples', chunk));
-  const { count } = readHead(from);
-  skipColumn(from, count);
-  const at = readWholes(from, count);
-  skipColumn(from, count);
+  const at = readStamps(from).map((stamp) => stamp.at);
   const series = new Map<string, number[]>();
-  eachColumn(from, count, nameOf, wanted, (name, places, values) => {
+  eachColumn(from, at.length, nameOf, wanted, (name, places, values) => {
     if (!places) series.set(name, values);
     else {
-      const spread = Array.from<number>({ length: count }).fill(NaN);
+      const spread = Array.from<number>({ length: at.length }).fill(NaN);
       places.forEach((place, i) => (spread[place] = values[i]!));
       series.set(name, spread);
     }
@@ -120,14 +91,6 @@ export function toColumns(samples: readonly ChunkSample[], wanted?: (name: strin
     }
   });
   return { at: samples.map((sample) => sample.at), series };
-}
-
-function readHead(from: ByteReader): { count: number; boots: string[] } {
-  const count = from.varint();
-  // Constant columns take no space per sample; a damaged count must not take memory.
-  if (count > 1_000_000) throw new ChunkError(`${count} samples are more than a minute has`);
-  const boots = Array.from({ length: from.count(16) }, () => toUuid(from.bytes(16)));
-  return { count, boots };
 }
 
 function eachColumn(
@@ -166,9 +129,4 @@ function readPresence(from: ByteReader, count: number): number[] | undefined {
   const places: number[] = [];
   for (let place = 0; place < count; place++) if (bitmap[place >> 3]! & (1 << (place & 7))) places.push(place);
   return places;
-}
-
-function toUuid(data: Uint8Array): string {
-  const hex = Buffer.from(data).toString('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

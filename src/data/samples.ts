@@ -24,19 +24,26 @@ const array = (rows: readonly SampleRow[], field: 'host' | 'kind' | 'at' | 'boot
 
 /**
  * Inserts all rows in one statement that commits by itself; rows whose (host, kind, at) is stored already are left alone.
- * Returns how many were new. JSON in one line has no newline, so the frames travel as one text without any escaping.
+ * Returns how many were new; those of closed minutes are noted for being merged into their chunks. JSON in one line has no newline, so the frames travel as one text without any escaping.
  */
 export async function insertSamples(sql: Sql, rows: readonly SampleRow[]): Promise<number> {
-  const result = await sql`
-    insert into sample_hot (host, kind, at, boot, seq, frame)
-    select host, kind, to_timestamp(at / 1000), boot, seq, convert_to(frame, 'UTF8')
-    from unnest(
-      ${array(rows, 'host')}::uuid[], ${array(rows, 'kind')}::text[], ${array(rows, 'at')}::float8[],
-      ${array(rows, 'boot')}::uuid[], ${array(rows, 'seq')}::bigint[],
-      string_to_array(${rows.map((row) => row.frame).join('\n')}::text, chr(10))
-    ) as given (host, kind, at, boot, seq, frame)
-    on conflict do nothing`;
-  return result.count;
+  const [result] = await sql<[{ added: number }]>`
+    with added as (
+      insert into sample_hot (host, kind, at, boot, seq, frame)
+      select host, kind, to_timestamp(at / 1000), boot, seq, convert_to(frame, 'UTF8')
+      from unnest(
+        ${array(rows, 'host')}::uuid[], ${array(rows, 'kind')}::text[], ${array(rows, 'at')}::float8[],
+        ${array(rows, 'boot')}::uuid[], ${array(rows, 'seq')}::bigint[],
+        string_to_array(${rows.map((row) => row.frame).join('\n')}::text, chr(10))
+      ) as given (host, kind, at, boot, seq, frame)
+      on conflict do nothing
+      returning host, at
+    ), late as (
+      insert into seal_work (host, minute)
+      select distinct host, date_trunc('minute', at) from added where at < (select closed_until from seal_state)
+    )
+    select count(*)::int as added from added`;
+  return result.added;
 }
 
 /** The indexes of those rows whose place (host, kind, at) is taken by another publication (another boot or seq). */

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest';
 import { ChunkError } from '../../src/chunks/bytes.ts';
 import { maxContentBytes, wrap } from '../../src/chunks/envelope.ts';
 import { UnknownName } from '../../src/chunks/names.ts';
+import { decodeProcesses, encodeProcesses } from '../../src/chunks/processes.ts';
 import { decodeRollups, encodeRollups, joinRollups, rollUp } from '../../src/chunks/rollups.ts';
 import { decodeChunk, decodeColumns, encodeChunk, toColumns } from '../../src/chunks/samples.ts';
 import type { ChunkSample } from '../../src/chunks/samples.ts';
@@ -160,6 +161,47 @@ test('content that passes the checksum but makes no sense is refused, whatever i
       }
     }),
     { seed: seedFor('senseless chunks'), numRuns: 2_000 },
+  );
+});
+
+const someLists = fc.array(
+  fc.array(
+    fc.record({
+      pid: fc.integer({ min: -1, max: 2 ** 22 }),
+      name: fc.oneof(fc.constantFrom('node', 'postgres'), fc.string({ maxLength: 20, unit: 'grapheme' })),
+      user: fc.constantFrom('root', 'postgres', ''),
+      cpu: fc.oneof(
+        fc.integer({ min: 0, max: 2_000 }).map((n) => n / 1_000),
+        value,
+      ),
+      memory: fc.integer({ min: 0, max: 2 ** 40 }),
+      io: value,
+    }),
+    { maxLength: 20 },
+  ),
+  { maxLength: 12 },
+);
+
+test('process lists come back exactly; damaged ones are refused', () => {
+  fc.assert(
+    fc.property(someLists, fc.nat(), fc.nat(7), fc.uint8Array({ maxLength: 100 }), (tops, place, bit, content) => {
+      const lists = tops.map((top, i) => ({
+        at: minute + i * 5_000,
+        seq: i * 11 + 1,
+        boot: boots[i % 2]!,
+        top: top.map((row) => ({ ...row, cpu: row.cpu + 0, io: row.io + 0 })),
+      }));
+      const chunk = encodeProcesses(lists);
+      expect(decodeProcesses(chunk)).toEqual(lists);
+      chunk[place % chunk.length]! ^= 1 << bit;
+      expect(() => decodeProcesses(chunk)).toThrow(ChunkError);
+      try {
+        decodeProcesses(wrap('processes', content));
+      } catch (error) {
+        expect(error).toBeInstanceOf(ChunkError);
+      }
+    }),
+    { seed: seedFor('process lists'), numRuns: 500 },
   );
 });
 
