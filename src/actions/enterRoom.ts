@@ -88,7 +88,17 @@ function permit(sort: RoomName['sort'], role: Role | undefined): void {
 
 /** A host as it is known without a sample in memory. */
 export function storedSummary(host: Pick<HostNow, 'online' | 'lastSampleAt'>): HostSummary {
-  const none = { cpu: null, memory: null, disk: null, receive: null, transmit: null, alerts: 0 };
+  const none = {
+    cpu: null,
+    memory: null,
+    disk: null,
+    receive: null,
+    transmit: null,
+    load: null,
+    temperature: null,
+    uptime: null,
+    alerts: 0,
+  };
   return { status: statusOf(host), at: host.lastSampleAt, ...none };
 }
 

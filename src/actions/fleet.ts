@@ -7,9 +7,13 @@ import { fleetRoom } from '../protocol/rooms.ts';
 
 /** Seconds of `cpu.busy` kept for sparklines. */
 const cpuSeconds = 60;
-const receive = /^net\.(?!lo\.).+\.receive$/;
-const transmit = /^net\.(?!lo\.).+\.transmit$/;
-const diskTotal = /^fs\..+\.total$/;
+/** Which names make a figure of the summary. */
+const roles: readonly [MetricRole, RegExp][] = [
+  ['receive', /^net\.(?!lo\.).+\.receive$/],
+  ['transmit', /^net\.(?!lo\.).+\.transmit$/],
+  ['disk', /^fs\..+\.total$/],
+  ['sensor', /^temperature\./],
+];
 
 export interface FleetOptions {
   hub: Pick<Hub, 'publish'>;
@@ -46,6 +50,9 @@ const unknownSummary: HostSummary = {
   disk: null,
   receive: null,
   transmit: null,
+  load: null,
+  temperature: null,
+  uptime: null,
   alerts: 0,
 };
 
@@ -142,6 +149,7 @@ export class FleetBoard {
     let received = 0;
     let transmitted = 0;
     let fullest: number | null = null;
+    let hottest: number | null = null;
     for (const name in metrics) {
       const value = metrics[name]!;
       switch (this.#roleOf(name)) {
@@ -156,24 +164,28 @@ export class FleetBoard {
           if (used !== undefined && value > 0) fullest = Math.max(fullest ?? 0, used / value);
           break;
         }
+        case 'sensor':
+          hottest = Math.max(hottest ?? value, value);
+          break;
         case 'none':
       }
     }
-    const { 'cpu.busy': cpu = null, 'memory.used': used, 'memory.total': total } = metrics;
+    const { 'cpu.busy': cpu = null, 'memory.used': used, 'memory.total': total, 'load.1': load = null, uptime = null } = metrics;
     const memory = used !== undefined && total !== undefined && total > 0 ? used / total : null;
-    // File systems are read every 10 s: between, the last figure stands.
-    return { at, cpu, memory, ...(fullest === null ? {} : { disk: fullest }), receive: received, transmit: transmitted };
+    const figures = { at, cpu, memory, receive: received, transmit: transmitted, load, uptime };
+    // File systems and sensors are read every 10 s: between, the last figure stands.
+    return { ...figures, ...(fullest === null ? {} : { disk: fullest }), ...(hottest === null ? {} : { temperature: hottest }) };
   }
 
   /** Names repeat every second, so what they mean is looked up, not matched. */
   #roleOf(name: string): MetricRole {
     let role = this.#kinds.get(name);
     if (role === undefined) {
-      role = receive.test(name) ? 'receive' : transmit.test(name) ? 'transmit' : diskTotal.test(name) ? 'disk' : 'none';
+      role = roles.find(([, pattern]) => pattern.test(name))?.[0] ?? 'none';
       if (this.#kinds.size < 20_000) this.#kinds.set(name, role);
     }
     return role;
   }
 }
 
-type MetricRole = 'receive' | 'transmit' | 'disk' | 'none';
+type MetricRole = 'receive' | 'transmit' | 'disk' | 'sensor' | 'none';

@@ -99,6 +99,12 @@ export interface HostSummary {
   /** Bytes per second over all interfaces. */
   receive: number | null;
   transmit: number | null;
+  /** Mean of the last minute. */
+  load: number | null;
+  /** °C of the hottest sensor. */
+  temperature: number | null;
+  /** Seconds since the boot. */
+  uptime: number | null;
   /** Count of firing alerts. */
   alerts: number;
 }

@@ -114,6 +114,9 @@ const Summary = Type.Object({
   disk: Figure,
   receive: Figure,
   transmit: Figure,
+  load: Figure,
+  temperature: Figure,
+  uptime: Figure,
   alerts: Type.Integer(),
 });
 const Platform = Type.Record(

@@ -124,6 +124,9 @@ test('the fleet room tells what changed, and everything to who enters', async ()
     disk: null,
     receive: 100,
     transmit: 50,
+    load: null,
+    temperature: null,
+    uptime: null,
     alerts: 0,
   });
   const entered = await (await viewer()).call('subscribe', { channel: room });

@@ -48,16 +48,32 @@ test('figures: sums without lo, the fullest file system, kept while it is not re
       'net.lo.receive': 99,
       'net.eth0.receive_errors': 7,
       'net.eth0.transmit': 3,
+      'load.1': 1.5,
+      uptime: 60,
+      'temperature.cpu': 40,
+      'temperature.nvme0': 52,
       'fs.%2F.total': 100,
       'fs.%2F.used': 50,
       'fs.%2Fsrv.total': 10,
       'fs.%2Fsrv.used': 9,
     }),
   );
-  const first = { status: 'online', at: 1_000, cpu: null, memory: 0.25, disk: 0.9, receive: 15, transmit: 3, alerts: 0 };
+  const slow = { disk: 0.9, temperature: 52 };
+  const first = {
+    status: 'online',
+    at: 1_000,
+    cpu: null,
+    memory: 0.25,
+    receive: 15,
+    transmit: 3,
+    load: 1.5,
+    uptime: 60,
+    alerts: 0,
+    ...slow,
+  };
   expect(board.summary('a')).toEqual(first);
   board.observe('a', 'one', sample(2_000, { 'cpu.busy': 1 }));
-  expect(board.summary('a')).toMatchObject({ disk: 0.9, cpu: 1, memory: null });
+  expect(board.summary('a')).toMatchObject({ ...slow, cpu: 1, memory: null, load: null });
 });
 
 test('recent CPU has a value per second, null where none came', () => {

@@ -47,7 +47,7 @@ function showLabels(flag: HTMLElement, view: View, x: number | null, end: number
   const width = view.width.get();
   for (const label of flag.parentElement!.querySelectorAll<HTMLElement>('.tick')) {
     const place = view.xOf(Number(label.dataset['at']), end);
-    const half = label.textContent!.length > 5 ? halfLabelPx.long : halfLabelPx.short;
+    const half = label.textContent.length > 5 ? halfLabelPx.long : halfLabelPx.short;
     const fits = place - half >= -edgePx && place + half <= width + edgePx;
     const isFree = x === null || Math.abs(place - x) >= hidesWithinPx;
     const visibility = fits && isFree ? '' : 'hidden';

@@ -3,7 +3,7 @@
 import { memo } from 'react';
 import { Link } from 'wouter';
 import type { Host } from '../../../src/protocol/rest.ts';
-import { age, middle, none, percent, rate, shortDuration } from '../lib/format.ts';
+import { age, celsius, decimal, middle, none, percent, rate, shortDuration } from '../lib/format.ts';
 import { type Status, statusOf, statusWords } from '../state/status.ts';
 import { Glyph, Meter, Spark } from './parts.tsx';
 
@@ -56,6 +56,15 @@ export const FleetRow = memo(function FleetRow({ host, status, newest, now, trai
       </span>
       <span className="fades wide-only" role="cell">
         {figure(summary.transmit, dead, rate)}
+      </span>
+      <span className="fades wide-only" role="cell">
+        {figure(summary.load, dead, decimal)}
+      </span>
+      <span className="fades wide-only" role="cell">
+        {figure(summary.temperature, dead, celsius)}
+      </span>
+      <span className="fades wide-only" role="cell">
+        {figure(summary.uptime, dead, (value) => shortDuration(value * 1000))}
       </span>
       <span className="age" role="cell">
         {dead || newest === null ? none : age(now - newest)}

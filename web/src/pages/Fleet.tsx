@@ -21,6 +21,9 @@ const columns = [
   { key: 'disk', title: 'Fullest disk' },
   { key: 'receive', title: 'Receive' },
   { key: 'transmit', title: 'Transmit' },
+  { key: 'load', title: 'Load' },
+  { key: 'temperature', title: 'Temp.' },
+  { key: 'uptime', title: 'Up' },
   { key: 'at', title: 'Sample' },
 ] as const;
 type Key = (typeof columns)[number]['key'];
