@@ -176,9 +176,14 @@ export class AgentPresence {
       sessions.map((session) => session.last.sample.at),
     );
     // A host may be deleted between its agent's announcement and its first place here, or on another replica.
-    for (const host of hosts) if (!known.includes(host)) this.end(host, closes.permissionDenied);
+    const names = new Map(known.map(({ id, name }) => [id, name]));
+    for (const session of sessions) {
+      const name = names.get(session.host);
+      if (name === undefined) this.end(session.host, closes.permissionDenied);
+      else session.name = name;
+    }
     // Mends what a database that was away at the connect has missed.
-    await this.#online(known);
+    await this.#online([...names.keys()]);
   }
 
   async #sweep(): Promise<void> {

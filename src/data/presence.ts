@@ -57,14 +57,17 @@ export async function sweepOffline(sql: Sql, silentMs: number): Promise<{ id: st
     where online and (seen_at is null or seen_at <= now() - ${silentMs}::float8 * interval '1 ms') returning id, host_group as "group"`;
 }
 
-/** Says that these hosts are connected now, with the times (ms) of their newest samples, 0 where there is none yet. Returns those that exist. */
-export async function refreshSeen(sql: Sql, hosts: readonly string[], sampleAts: readonly number[]): Promise<string[]> {
-  const rows = await sql<{ id: string }[]>`
+/** Says that these hosts are connected now, with the times (ms) of their newest samples, 0 where there is none yet. Returns those that exist, with their names. */
+export async function refreshSeen(
+  sql: Sql,
+  hosts: readonly string[],
+  sampleAts: readonly number[],
+): Promise<{ id: string; name: string }[]> {
+  return sql<{ id: string; name: string }[]>`
     update host set seen_at = now(),
       last_sample_at = greatest(last_sample_at, case when given.at > 0 then to_timestamp(given.at / 1000) end)
     from unnest(${hosts as string[]}::uuid[], ${sampleAts as number[]}::float8[]) as given (id, at)
-    where host.id = given.id returning host.id`;
-  return rows.map((row) => row.id);
+    where host.id = given.id returning host.id, host.name`;
 }
 
 /** Keeps what an agent told of its machine. Returns when it had booted by what was known before; undefined without that. */

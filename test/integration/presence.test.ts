@@ -43,6 +43,14 @@ test('the newest connection wins and the loser is told', async () => {
   await third.client.close();
 });
 
+test('a new name of a host reaches its connected agent, for metrics', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  await hub.sql`update host set name = 'renamed' where id = ${host.id}`;
+  await until(() => hub.presence.sessions().some((session) => session.host === host.id && session.name === 'renamed'));
+  await agent.client.close();
+});
+
 test('an agent whose host is gone, as if deleted elsewhere, is closed for good', async () => {
   const host = await hub.addHost();
   const agent = await connectAgent(hub, host);
