@@ -1,13 +1,14 @@
 /** All hosts: what needs attention first, then group by group. */
 
 import { IconArrowNarrowDown, IconArrowNarrowUp, IconChevronDown, IconChevronRight, IconPlus, IconSearch } from '@tabler/icons-react';
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { useMemo, useState } from 'react';
 import { Link, Redirect } from 'wouter';
 import type { Host } from '../../../src/protocol/rest.ts';
 import { FleetRow, shapeOf, type Shaped } from '../components/FleetRow.tsx';
 import { Glyph } from '../components/parts.tsx';
 import { RailButton } from '../components/Shell.tsx';
 import { useCollapsed } from '../components/useCollapsed.ts';
+import { useSlice } from '../components/useSlice.ts';
 import { useMedia, useNow, useShared } from '../context.ts';
 import { useStore } from '../lib/store.ts';
 import { mayAddHosts, session } from '../session.ts';
@@ -82,7 +83,8 @@ export function Fleet() {
     for (const members of groups) add(members[0]!.host.group.id, members[0]!.host.group.name, members);
     return result;
   }, [shaped, wanted, only, sort, collapsed]);
-  const { list, first, count, onScroll } = useSlice(lines.length, rowPx);
+  const heights = useMemo(() => lines.map(() => rowPx), [lines, rowPx]);
+  const { list, first, end, above, below, onScroll } = useSlice(heights);
 
   if (ready && all.length === 0) return <Redirect to="/hosts/new" replace />;
   const groupCount = new Set(all.map((host) => host.group.id)).size;
@@ -154,8 +156,8 @@ export function Fleet() {
         </div>
         {failed && !ready && <p className="fleet-empty">{failed}</p>}
         {ready && lines.length === 0 && <p className="fleet-empty">No host fits this filter.</p>}
-        <div style={{ height: first * rowPx }} />
-        {lines.slice(first, first + count).map((line) =>
+        <div style={{ height: above }} />
+        {lines.slice(first, end).map((line) =>
           line.kind === 'group' ? (
             <button
               type="button"
@@ -173,24 +175,8 @@ export function Fleet() {
             <FleetRow key={line.shaped.host.id} {...line.shaped} now={now} trail={hosts.trail(line.shaped.host.id).values} />
           ),
         )}
-        <div style={{ height: Math.max(0, lines.length - first - count) * rowPx }} />
+        <div style={{ height: below }} />
       </div>
     </>
   );
-}
-
-const extraRows = 8;
-
-/** Only the rows in sight are in the page. */
-function useSlice(total: number, rowPx: number) {
-  const list = useRef<HTMLDivElement>(null);
-  const [top, setTop] = useState(0);
-  const [height, setHeight] = useState(900);
-  useEffect(() => {
-    const observer = new ResizeObserver(([entry]) => entry && setHeight(entry.contentRect.height));
-    observer.observe(list.current!);
-    return () => observer.disconnect();
-  }, []);
-  const first = Math.max(0, Math.min(Math.floor(top / rowPx) - extraRows, total));
-  return { list, first, count: Math.ceil(height / rowPx) + 2 * extraRows, onScroll: () => setTop(list.current?.scrollTop ?? 0) };
 }
