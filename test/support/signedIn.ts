@@ -21,8 +21,8 @@ export async function signInBy(link: string, url: string): Promise<SignedIn> {
   const call: SignedIn['call'] = (method, path, body) => {
     const headers = { authorization: `Bearer ${accessToken}` };
     if (body === undefined) return fetch(`${url}/api/v1${path}`, { method, headers });
-    const json = { ...headers, 'content-type': 'application/json' };
-    return fetch(`${url}/api/v1${path}`, { method, headers: json, body: JSON.stringify(body) });
+    const sent = { headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    return fetch(`${url}/api/v1${path}`, { method, ...sent });
   };
   return {
     accessToken,
