@@ -22,6 +22,7 @@ export class Wire {
   /** Undefined where frames are compressed one by one: then `ws` has to write them. */
   readonly #raw: Socket | undefined;
   readonly #socket: Socket;
+  #drained: (() => void) | undefined;
 
   constructor(ws: WebSocket) {
     const inside = ws as unknown as Internals;
@@ -59,8 +60,16 @@ export class Wire {
     this.#raw?.uncork();
   }
 
+  /** Calls `then` when the socket has taken all that it was given; called again before that, only the last `then` counts. */
   onceDrained(then: () => void): void {
-    this.#socket.once('drain', then);
+    if (!this.#drained) {
+      this.#socket.once('drain', () => {
+        const drained = this.#drained;
+        this.#drained = undefined;
+        drained?.();
+      });
+    }
+    this.#drained = then;
   }
 
   /** Starts the closing handshake; `ws` cuts the connection if the peer does not answer within its `closeTimeout`. */

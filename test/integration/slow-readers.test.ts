@@ -1,10 +1,13 @@
 /** Clients that do not read: bounded memory, nobody else notices, and those who come back are told what they missed. */
 
+import { EventEmitter } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import type { WebSocket } from 'ws';
 import type { ConformanceServer } from '../../src/conformance/server.ts';
 import { slowBytes, maxQueuedBytes, type Client } from '../../src/hub/client.ts';
 import { noMetrics, type HubMetrics } from '../../src/hub/metrics.ts';
+import { Wire } from '../../src/hub/wire.ts';
 import { next, rawConnected, record, sdk, serve, type Raw, type Loose } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
@@ -168,4 +171,17 @@ test('a client that goes away while it is slow leaves nothing behind', async () 
   await gone;
   await until(() => server.gateway.connections === 0);
   expect(server.hub.subscriptions).toBe(0);
+});
+
+test('who becomes slow again and again before the socket drains leaves one listener on it', () => {
+  const socket = new EventEmitter();
+  const wire = new Wire({ extensions: 'permessage-deflate', _socket: socket } as unknown as WebSocket);
+  const drained: number[] = [];
+  for (let n = 1; n <= 20; n++) wire.onceDrained(() => drained.push(n));
+  expect(socket.listenerCount('drain')).toBe(1);
+  socket.emit('drain');
+  wire.onceDrained(() => drained.push(21));
+  socket.emit('drain');
+  socket.emit('drain');
+  expect(drained).toEqual([20, 21]);
 });
