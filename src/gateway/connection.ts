@@ -217,7 +217,8 @@ export class Connection {
     this.#services.metrics.received(command.method);
     const call = new Call();
     try {
-      if (command.method === 'connect') return await this.#connect(command.id, command.request);
+      if (command.method === 'connect')
+        return await this.#connect(command.id, command.request, (admitting) => call.within(lateAt, admitting));
       const { client } = this;
       if (!client) return this.#refuse('command before connect');
       if (command.refusal) throw new Refusal(command.refusal.error, command.refusal.message);
@@ -253,7 +254,7 @@ export class Connection {
     else this.#wire.write(textFrames([text]));
   }
 
-  async #connect(id: number, request: ConnectRequest): Promise<void> {
+  async #connect(id: number, request: ConnectRequest, inTime: <T>(handled: Promise<T>) => Promise<T>): Promise<void> {
     const { hub, policy, clock, limits, users, addresses, timings, version } = this.#services;
     const peer = this.#peer;
     if (this.#state !== 'new' || !peer)
@@ -261,7 +262,7 @@ export class Connection {
     this.#state = 'connecting';
     let admission;
     try {
-      admission = await policy.connect(request, peer);
+      admission = await inTime(policy.connect(request, peer));
     } catch (error) {
       if (this.#isClosed) return;
       this.#state = 'refused';

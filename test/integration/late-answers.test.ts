@@ -5,7 +5,7 @@ import { Call } from '../../src/gateway/call.ts';
 import type { Policy } from '../../src/gateway/policy.ts';
 import type { ConformanceServer } from '../../src/conformance/server.ts';
 import { openPolicy } from '../../src/conformance/openPolicy.ts';
-import { rawConnected, record, sdk, serve } from '../support/protocol.ts';
+import { raw, rawConnected, record, sdk, serve } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 const late = { code: 100, message: 'this takes too long; try again', temporary: true };
@@ -79,6 +79,21 @@ test('the SDK keeps its connection and its other rooms, and enters by itself whe
   await subscription.ready();
   expect(connects).toHaveLength(1);
   expect(server.hub.subscriptions).toBe(1);
+});
+
+test('a connect on which the policy hangs is refused as temporary, so that SDKs try again instead of giving up', async () => {
+  let hangs = 2;
+  const { hub, streams } = await serve();
+  const open = openPolicy({ hub, streamsOf: () => streams, secret: '' });
+  const policy: Policy = { ...open, connect: (...request) => (hangs-- > 0 ? new Promise(() => {}) : open.connect(...request)) };
+  const server = await serve({ gateway: { policy, timings: { commandMs: 30 } } });
+  const first = await raw(server.webSocketUrl);
+  first.send({ id: 1, connect: {} });
+  expect((await first.reply(1)).error).toEqual(late);
+  const client = sdk(server);
+  client.connect();
+  await client.ready();
+  expect(hangs).toBe(-1);
 });
 
 test('what is done in time wins over its deadline, even one that has passed', async () => {
