@@ -21,7 +21,8 @@ function mountSmall(folder: string, megabytes: number): string {
   onTestFinished(async () => {
     killAll(folder);
     await until(() => processesIn(folder).length === 0);
-    spawnSync('umount', [mount]);
+    // What was killed lets go of it a little later.
+    await until(() => spawnSync('umount', [mount]).status === 0, 'unmounted');
   });
   return mount;
 }
