@@ -17,6 +17,12 @@ export class HubClock {
     return this.#offsetMs !== undefined;
   }
 
+  /** Added to the monotonic clock it gives hub time. Throws before the first contact. */
+  get offsetMs(): number {
+    if (this.#offsetMs === undefined) throw new Error('hub time is not known yet');
+    return this.#offsetMs;
+  }
+
   /** Takes one answer of the hub about its time, given somewhere between sending and receiving. */
   sync(hubTime: number, sentMs: number, receivedMs: number): Correction {
     const offsetMs = hubTime - (sentMs + receivedMs) / 2;

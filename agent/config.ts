@@ -11,6 +11,9 @@ export interface AgentConfig {
   enrolmentToken: string | undefined;
   stateDir: string;
   intervalMs: number;
+  /** What may wait on disk for its acknowledgement, and for how long. */
+  spoolBytes: number;
+  spoolAgeMs: number;
   /** The name that this host proposes at enrolment. */
   name: string;
   logLevel: Level;
@@ -43,6 +46,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     enrolmentToken: value('ENROLMENT_TOKEN'),
     stateDir: resolve(value('STATE_DIR') ?? './data/agent'),
     intervalMs: readInterval(value('INTERVAL') ?? '1s', faults),
+    spoolBytes: readSpoolBytes(value('SPOOL_BYTES') ?? '256MB', faults),
+    spoolAgeMs: readSpoolAge(value('SPOOL_AGE') ?? '24h', faults),
     name: (value('HOST_NAME') ?? hostname()).slice(0, 200),
     logLevel: isLevel(logLevel) ? logLevel : 'info',
   };
@@ -74,4 +79,23 @@ function readInterval(text: string, faults: string[]): number {
   if (intervalMs >= 1_000 && intervalMs <= 60_000) return intervalMs;
   faults.push(`INTERVAL is "${text}"; use a time from 1s to 1m, such as 1s.`);
   return 1_000;
+}
+
+const megabyte = 1024 * 1024;
+const sizes: Record<string, number> = { KB: 1024, MB: megabyte, GB: 1024 * megabyte };
+
+function readSpoolBytes(text: string, faults: string[]): number {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)\s*([KMG]B)?$/i.exec(text) ?? [];
+  const bytes = Math.floor(Number(number) * (sizes[unit.toUpperCase()] ?? 1));
+  if (bytes >= megabyte && bytes <= 1024 * sizes['GB']!) return bytes;
+  faults.push(`SPOOL_BYTES is "${text}"; use a size from 1MB to 1024GB, such as 256MB.`);
+  return 256 * megabyte;
+}
+
+function readSpoolAge(text: string, faults: string[]): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*(m|h|d)$/.exec(text) ?? [];
+  const ageMs = Number(number) * ({ m: 60_000, h: 3_600_000, d: 86_400_000 }[unit ?? ''] ?? Number.NaN);
+  if (ageMs >= 60_000 && ageMs <= 365 * 86_400_000) return ageMs;
+  faults.push(`SPOOL_AGE is "${text}"; use a time from 1m to 365d, such as 24h.`);
+  return 86_400_000;
 }

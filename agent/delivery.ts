@@ -1,10 +1,11 @@
 /** Brings publications to the hub over one connection, as long as it lasts. */
 
 import { errors } from '../src/protocol/codes.ts';
+import type { LateWhy } from '../src/protocol/kinds.ts';
 import type { HubClock } from './clock.ts';
 import { Refused, Unanswered, type Connection } from './connection.ts';
 import type { Log } from './log.ts';
-import { textOf, type Spool, type SpoolEntry } from './spool.ts';
+import { textOf, type Backlog, type Spool, type SpoolEntry } from './spool.ts';
 
 /** Up to so many publications are sent one by one, in order; more go behind by backfill. */
 const fewPublications = 10;
@@ -20,6 +21,8 @@ const retryFirstMs = 1_000;
 const retryLastMs = 30_000;
 /** Above this the network does not keep up; what is new waits in the spool. */
 const maxWaitingBytes = 256 * 1024;
+/** So often a part of the backlog is stamped anew before it is given up. */
+const stampsAtMost = 3;
 
 export interface DeliveryParts {
   connection: Connection;
@@ -30,6 +33,8 @@ export interface DeliveryParts {
   log: Log;
   /** Asks the hub for its time; true if the agent's was wrong. */
   syncClock: () => Promise<boolean>;
+  /** Monotonic ms of the moment when the connection stood. */
+  connectedMs: number;
   /** A publication that the hub will never take. `code` as in the error table, or its name from a backfill. */
   onDropped: (code: string) => void;
 }
@@ -56,7 +61,7 @@ export class Delivery {
     void this.#parts.connection.ended.then(() => this.stop());
     const waiting = this.#waiting();
     // With much to catch up, people see the newest first.
-    const newest = waiting.length > fewPublications ? waiting.findLast((entry) => entry.kind === 'sample') : undefined;
+    const newest = waiting.length + spool.backlog > fewPublications ? waiting.findLast((entry) => entry.kind === 'sample') : undefined;
     if (newest && !this.#isOld(newest)) this.publish(newest);
     while (!this.#isStopped) {
       const waitMs = this.#notBeforeMs - performance.now();
@@ -83,7 +88,7 @@ export class Delivery {
       .request('publish', `{"channel":"${room}","data":${textOf(entry)}}`, patienceMs)
       .then(
         () => {
-          spool.forget(entry.seq);
+          spool.forget(entry);
           this.#noteSuccess();
         },
         (error: unknown) => this.#failed([entry], error),
@@ -99,47 +104,79 @@ export class Delivery {
     return entry.boot !== this.#parts.boot || performance.now() - entry.takenMs > liveForMs;
   }
 
-  /** One step: waits until something is to be sent again, sends it. */
+  /** One step: waits until something is to be sent again, sends it. The oldest first, which is on disk. */
   async #catchUp(): Promise<void> {
+    const { spool } = this.#parts;
+    if (spool.backlog > 0) return this.#backfillBacklog(await spool.readBacklog());
     const waiting = this.#waiting();
-    if (waiting.length === 0) {
+    if (waiting.length === 0 && spool.untold.length === 0) {
       await this.#wait();
-    } else if (waiting.length <= fewPublications && !waiting.some((entry) => this.#isOld(entry))) {
+    } else if (waiting.length > 0 && waiting.length <= fewPublications && !waiting.some((entry) => this.#isOld(entry))) {
       for (const entry of waiting) this.publish(entry);
-    } else await this.#backfill(waiting);
+    } else await this.#backfillMemory(waiting);
   }
 
-  async #backfill(waiting: SpoolEntry[]): Promise<void> {
-    const batch: SpoolEntry[] = [];
-    const texts: string[] = [];
-    let bytes = 0;
-    for (const entry of waiting) {
-      const text = textOf(entry);
-      bytes += Buffer.byteLength(text) + 1;
-      if (batch.length > 0 && (batch.length >= backfillMaxCount || bytes > backfillMaxBytes)) break;
-      batch.push(entry);
-      texts.push(text);
-      entry.inFlight = true;
-    }
-    const { connection, spool, log } = this.#parts;
+  async #backfillMemory(waiting: SpoolEntry[]): Promise<void> {
+    const { spool } = this.#parts;
+    const [batch = []] = inParts(waiting);
+    for (const entry of batch) entry.inFlight = true;
     try {
-      const reply = await connection.request(
-        'rpc',
-        `{"method":"backfill","data":{"publications":[${texts.join(',')}]}}`,
-        backfillPatienceMs,
-      );
-      const untimely = this.#countRefused(reply['data'], batch);
+      const untimely = await this.#backfill(batch);
       if (untimely.length > 0) await this.#stampAnew(untimely);
       for (const entry of batch) {
         if (untimely.includes(entry)) entry.inFlight = false;
-        else spool.forget(entry.seq);
+        else spool.forget(entry);
       }
       this.#noteSuccess();
-      log.debug('backfilled', { publications: batch.length, left: spool.depth });
       if (waiting.length > batch.length) await this.#wait(backfillPauseMs);
     } catch (error) {
       await this.#failed(batch, error);
     }
+  }
+
+  /** What is on disk is let go of as a whole: until then all of it would be sent again. */
+  async #backfillBacklog(backlog: Backlog): Promise<void> {
+    const { spool, boot } = this.#parts;
+    let left = backlog.entries;
+    try {
+      for (let stamps = 0; ; stamps += 1) {
+        for (const part of inParts(left)) left = left.filter((entry) => !part.includes(entry)).concat(await this.#backfill(part));
+        // Of an earlier boot nothing is known that could correct its time.
+        const lost = left.filter((entry) => entry.boot !== boot || stamps >= stampsAtMost);
+        lost.forEach(() => this.#parts.onDropped(String(errors.clock.code)));
+        left = left.filter((entry) => !lost.includes(entry));
+        if (left.length === 0) break;
+        await this.#stampAnew(left);
+      }
+    } catch (error) {
+      if (!(error instanceof Refused) || error.isTemporary) return this.#failed([], error);
+      this.#drop(left, error);
+      this.#noteFailure();
+    }
+    spool.forgetBacklog(backlog);
+    this.#noteSuccess();
+    if (spool.backlog > 0) await this.#wait(backfillPauseMs);
+  }
+
+  /** Sends them, with what was lost before. Gives those whose time the hub found wrong; all others are done with. */
+  async #backfill(entries: readonly SpoolEntry[]): Promise<SpoolEntry[]> {
+    const { connection, spool, log } = this.#parts;
+    const losses = spool.untold;
+    const dropped = losses.length > 0 ? `,"dropped":${JSON.stringify(losses)}` : '';
+    const why = [...new Set(entries.map((entry) => this.#whyLate(entry)))];
+    const reply = await connection.request(
+      'rpc',
+      `{"method":"backfill","data":{"publications":[${entries.map(textOf).join(',')}],"why":${JSON.stringify(why)}${dropped}}}`,
+      backfillPatienceMs,
+    );
+    spool.told(losses);
+    log.debug('backfilled', { publications: entries.length, left: spool.depth - entries.length });
+    return this.#countRefused(reply['data'], entries);
+  }
+
+  #whyLate(entry: SpoolEntry): LateWhy {
+    if (entry.boot !== this.#parts.boot) return 'restart';
+    return entry.takenMs < this.#parts.connectedMs ? 'connection' : 'hub';
   }
 
   /** What a backfill refuses is refused for good, but for a wrong time: those entries are given back. */
@@ -182,7 +219,7 @@ export class Delivery {
 
   #drop(entries: SpoolEntry[], error: Refused): void {
     for (const entry of entries) {
-      this.#parts.spool.forget(entry.seq);
+      this.#parts.spool.forget(entry);
       this.#parts.onDropped(String(error.code));
     }
   }
@@ -211,4 +248,22 @@ export class Delivery {
       };
     });
   }
+}
+
+/** As many at a time as one backfill takes. */
+function inParts(entries: readonly SpoolEntry[]): SpoolEntry[][] {
+  const parts: SpoolEntry[][] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    const size = Buffer.byteLength(textOf(entry)) + 1;
+    const last = parts.at(-1);
+    if (last && last.length < backfillMaxCount && bytes + size <= backfillMaxBytes) {
+      last.push(entry);
+      bytes += size;
+    } else {
+      parts.push([entry]);
+      bytes = size;
+    }
+  }
+  return parts;
 }

@@ -105,7 +105,7 @@ export class Link {
     const nowMs = performance.now();
     const correction = clock.sync(time, sentMs, nowMs);
     this.#syncedMs = nowMs;
-    if (correction === 'first') for (const entry of spool.unacknowledged()) entry.at ??= clock.stamp(entry.takenMs);
+    if (correction === 'first') spool.stamp();
     if (correction === 'corrected') log.info('corrected the clock to hub time');
     return correction === 'corrected';
   }
@@ -143,7 +143,7 @@ export class Link {
       this.syncClock().catch((error: unknown) => log.debug('asking for the time failed', { error: String(error) }));
     }, syncEveryMs);
     try {
-      await this.#deliver(connection, enrolment);
+      await this.#deliver(connection, enrolment, performance.now());
       return await connection.ended;
     } finally {
       clearInterval(resync);
@@ -152,7 +152,7 @@ export class Link {
     }
   }
 
-  async #deliver(connection: Connection, enrolment: Enrolment): Promise<void> {
+  async #deliver(connection: Connection, enrolment: Enrolment, connectedMs: number): Promise<void> {
     const { boot, spool, clock, log } = this.#parts;
     this.#delivery = new Delivery({
       connection,
@@ -161,6 +161,7 @@ export class Link {
       spool,
       clock,
       log,
+      connectedMs,
       syncClock: () => this.syncClock(),
       onDropped: (code) => this.#countDropped(code),
     });

@@ -13,6 +13,8 @@ const usage = `hostroom agent: sends this machine's figures to a hub, once a sec
   STATE_DIR         keeps this agent's key (./data/agent)
   INTERVAL          time between samples (1s)
   LOG_LEVEL         debug, info, warn, error, fatal, silent (info)
+  SPOOL_BYTES       what may wait on disk while there is no hub (256MB)
+  SPOOL_AGE         for how long (24h)
   HOST_NAME         the name proposed to the hub (this machine's)
   INSECURE=1        allow plain http to another machine (also --insecure)
 
@@ -71,8 +73,9 @@ if (args.has('--version')) console.log(version);
 else if (args.has('--help')) console.log(usage);
 else {
   run(args.has('--insecure')).catch((error: unknown) => {
-    const isExpected = error instanceof Error && /^(ConfigError|EnrolmentRefused)$/.test(error.name);
+    const isExpected = error instanceof Error && /^(ConfigError|EnrolmentRefused|StateInUse)$/.test(error.name);
     console.error(isExpected ? error.message : error);
-    process.exit(isExpected ? configurationFault : 1);
+    // The folder may be free again soon.
+    process.exit(isExpected && error.name !== 'StateInUse' ? configurationFault : 1);
   });
 }

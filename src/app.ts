@@ -157,8 +157,7 @@ async function build(
   fleet.start();
   closers.add('fleet', () => fleet.close());
   const gaps = new Gaps({
-    closed: ({ host, fromMs, toMs, samples: count }) =>
-      event({ room: host, what: 'gap_filled', at: fromMs, until: toMs, details: { samples: count } }),
+    closed: ({ host, fromMs, toMs, details }) => event({ room: host, what: 'gap_filled', at: fromMs, until: toMs, details }),
     failed: (error) => background(error, 'telling of a filled gap'),
   });
   closers.add('gaps', () => gaps.close());
@@ -185,7 +184,7 @@ async function build(
       retentionRawMs: config.retention.rawMs,
       observe: (session, sample) => fleet.observe(session.host, session.group, sample),
     },
-    backfill: { writer, clock, retentionRawMs: config.retention.rawMs, filled: (session, atMs) => gaps.add(session, atMs) },
+    backfill: { writer, clock, retentionRawMs: config.retention.rawMs, gaps },
     inventory: { sql, event },
     conversation,
     presence,

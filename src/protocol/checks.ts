@@ -1,7 +1,8 @@
 /** The checks of what agents and people send over the wire; each message names the field and the remedy. */
 
 import { isUuid } from './rooms.ts';
-import type { AgentPublication, Inventory, MessageDraft, Process } from './kinds.ts';
+import { lateWhys, lossWhys } from './kinds.ts';
+import type { AgentPublication, Inventory, LateWhy, Loss, MessageDraft, Process } from './kinds.ts';
 
 /** Either the value, now known to have its shape, or what is wrong with it in one sentence. */
 export type Checked<T> = { ok: T; fault?: undefined } | { ok?: undefined; fault: string };
@@ -12,6 +13,7 @@ export const limits = {
   topProcesses: 200,
   backfillPublications: 300,
   backfillBytes: 384 * 1024,
+  losses: 20,
   textChars: 16_000,
   keyChars: 64,
   inventoryChars: 64 * 1024,
@@ -89,15 +91,37 @@ export function checkAgentPublication(data: unknown): Checked<AgentPublication> 
   return fault === undefined ? { ok: data as unknown as AgentPublication } : { fault };
 }
 
+export interface Backfill {
+  publications: unknown[];
+  /** Why they come late; those not known are left out. */
+  why: LateWhy[];
+  /** What the agent gave up since it last told. */
+  dropped: Loss[];
+}
+
 /** The envelope of rpc `backfill`; each publication in it is checked alone, so that a bad one does not take the others along. */
-export function checkBackfill(data: unknown): Checked<unknown[]> {
-  const publications = isObject(data) ? data['publications'] : undefined;
+export function checkBackfill(data: unknown): Checked<Backfill> {
+  const { publications, why = [], dropped = [] } = isObject(data) ? data : {};
   if (!Array.isArray(publications)) return { fault: 'publications: send a list of publications' };
   if (publications.length > limits.backfillPublications) {
     return { fault: `publications: more than ${limits.backfillPublications}; send them in several calls` };
   }
-  return { ok: publications };
+  if (!Array.isArray(why)) return { fault: 'why: send a list of reasons' };
+  if (!Array.isArray(dropped) || dropped.length > limits.losses || !dropped.every(isLoss)) {
+    return { fault: `dropped: send a list of at most ${limits.losses} of {from, to, samples, why}` };
+  }
+  return { ok: { publications, why: lateWhys.filter((one) => why.includes(one)), dropped } };
 }
+
+const isLoss = (value: unknown): value is Loss =>
+  isObject(value) &&
+  isTime(value['from']) &&
+  isTime(value['to']) &&
+  value['from'] <= value['to'] &&
+  Number.isSafeInteger(value['samples']) &&
+  (value['samples'] as number) > 0 &&
+  (value['samples'] as number) <= 1e9 &&
+  (lossWhys as readonly unknown[]).includes(value['why']);
 
 /** Checks what an agent announces at connect: `{boot, connection}`. */
 export function checkAnnouncement(data: unknown): Checked<{ boot: string; connection: number }> {

@@ -35,6 +35,25 @@ export interface Processes {
 /** What an agent publishes into its room. */
 export type AgentPublication = Sample | Processes;
 
+/** Why publications came late: the agent was not running, had no connection, or the hub did not commit. */
+export const lateWhys = ['restart', 'connection', 'hub'] as const;
+export type LateWhy = (typeof lateWhys)[number];
+
+/**
+ * Why an agent gave publications up: its spool had no space or they grew too old, its disk was full or failed, they were damaged on
+ * disk, or memory was all there was. `expired` is the hub's own: older than it keeps samples.
+ */
+export const lossWhys = ['space', 'age', 'disk_full', 'disk_failed', 'damaged', 'memory', 'expired'] as const;
+export type LossWhy = (typeof lossWhys)[number];
+
+/** What an agent tells it has lost. */
+export interface Loss {
+  from: number;
+  to: number;
+  samples: number;
+  why: LossWhy;
+}
+
 export interface Author {
   id: string;
   name: string;

@@ -14,7 +14,16 @@ test('random messages, replies and bytes from the hub', async () => {
   const stateDir = mkdtempSync(join(tmpdir(), 'agent-'));
   const hub = await startAgentHub();
   const agent = await startAgent(
-    { hubUrl: hub.url, enrolmentToken: 'token', stateDir, intervalMs: 100, name: 'fuzz', logLevel: 'silent' },
+    {
+      hubUrl: hub.url,
+      enrolmentToken: 'token',
+      stateDir,
+      intervalMs: 100,
+      spoolBytes: 2 ** 28,
+      spoolAgeMs: 86_400_000,
+      name: 'fuzz',
+      logLevel: 'silent',
+    },
     { log: createLog('silent'), version: '0' },
   );
   agent.done.catch(() => {});

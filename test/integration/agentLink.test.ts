@@ -6,13 +6,13 @@ import { HubClock } from '../../agent/clock.ts';
 import { newBoot } from '../../agent/identity.ts';
 import { Link } from '../../agent/link.ts';
 import { createLog } from '../../agent/log.ts';
-import { MemorySpool, type Draft } from '../../agent/spool.ts';
+import { Spool, type Draft } from '../../agent/spool.ts';
 import { startAgentHub, type AgentHub } from '../support/agentHub.ts';
 import { until } from '../support/until.ts';
 
 interface TestLink {
   link: Link;
-  spool: MemorySpool;
+  spool: Spool;
   clock: HubClock;
   boot: string;
   done: Promise<void>;
@@ -40,8 +40,8 @@ afterEach(async () => {
 function newLink(token: string | null = 'token'): TestLink {
   const lines: { msg: string }[] = [];
   const clock = new HubClock();
-  const spool = new MemorySpool();
   const boot = newBoot();
+  const spool = new Spool({ boot, clock });
   const link = new Link({
     hubUrl: hub.url,
     enrolmentToken: token ?? undefined,

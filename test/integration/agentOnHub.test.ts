@@ -17,7 +17,16 @@ interface Running {
 async function startOn(hub: TestApp, stateDir: string, enrolmentToken: string | undefined): Promise<Running> {
   const lines: Running['lines'] = [];
   const agent = await startAgent(
-    { hubUrl: hub.url, enrolmentToken, stateDir, intervalMs: 200, name: 'test', logLevel: 'debug' },
+    {
+      hubUrl: hub.url,
+      enrolmentToken,
+      stateDir,
+      intervalMs: 200,
+      spoolBytes: 2 ** 28,
+      spoolAgeMs: 86_400_000,
+      name: 'test',
+      logLevel: 'debug',
+    },
     { log: createLog('debug', (line) => lines.push(JSON.parse(line))), version: '1.2.3' },
   );
   agent.done.catch(() => {});

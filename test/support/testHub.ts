@@ -81,8 +81,8 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
   presence.start();
   const gaps = new Gaps({
     quietMs: options.gapQuietMs,
-    closed: ({ host, fromMs, toMs, samples: count }) =>
-      postEvent(conversation, { room: host, what: 'gap_filled', at: fromMs, until: toMs, details: { samples: count } }),
+    closed: ({ host, fromMs, toMs, details }) =>
+      postEvent(conversation, { room: host, what: 'gap_filled', at: fromMs, until: toMs, details }),
     failed,
   });
 
@@ -101,7 +101,7 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
       retentionRawMs,
       observe: (session, sample) => fleet.observe(session.host, session.group, sample),
     },
-    backfill: { writer: committing, clock, retentionRawMs, filled: (session, atMs) => gaps.add(session, atMs) },
+    backfill: { writer: committing, clock, retentionRawMs, gaps },
     inventory: { sql, event: (draft) => postEvent(conversation, draft) },
     conversation,
     presence,

@@ -47,7 +47,13 @@ test('announcements, backfill envelopes, inventories', () => {
   expect(checkAnnouncement({ boot, connection: 3 }).ok).toEqual({ boot, connection: 3 });
   expect(checkAnnouncement({ boot, connection: '3' }).fault).toContain('connection');
   expect(checkAnnouncement(undefined).fault).toContain('boot');
-  expect(checkBackfill({ publications: [1, 2] }).ok).toEqual([1, 2]);
+  expect(checkBackfill({ publications: [1, 2] }).ok).toEqual({ publications: [1, 2], why: [], dropped: [] });
+  const loss = { from: 1, to: 2, samples: 3, why: 'space' };
+  expect(checkBackfill({ publications: [], why: ['hub', 'x', {}], dropped: [loss] }).ok).toMatchObject({ why: ['hub'], dropped: [loss] });
+  for (const wrong of [{ from: 3 }, { to: null }, { samples: 0 }, { samples: 1e10 }, { why: 'boredom' }]) {
+    expect(checkBackfill({ publications: [], dropped: [{ ...loss, ...wrong }] }).fault).toContain('dropped');
+  }
+  expect(checkBackfill({ publications: [], dropped: Array(21).fill(loss) }).fault).toContain('20');
   expect(checkBackfill({ publications: Array(301).fill({}) }).fault).toContain('300');
   expect(checkBackfill([]).fault).toContain('publications');
   expect(checkInventory({ os: 'Debian', bootedAt: 5, cores: 'x', evil: 1 }).ok).toMatchObject({

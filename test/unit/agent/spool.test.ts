@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { HubClock, ClockWatch } from '../../../agent/clock.ts';
-import { MemorySpool, textOf, type Draft } from '../../../agent/spool.ts';
+import { Spool, textOf, type Draft } from '../../../agent/spool.ts';
 
 const draft = (seq: number, kind: Draft['kind'] = 'sample'): Draft => ({
   kind,
@@ -12,17 +12,17 @@ const draft = (seq: number, kind: Draft['kind'] = 'sample'): Draft => ({
 });
 
 test('gives back what was not forgotten, oldest first', () => {
-  const spool = new MemorySpool();
-  for (let seq = 1; seq <= 5; seq += 1) spool.add(draft(seq));
-  spool.forget(2);
-  spool.forget(2);
-  spool.forget(99);
+  const spool = new Spool({ boot: 'b', clock: new HubClock() });
+  const entries = [1, 2, 3, 4, 5].map((seq) => spool.add(draft(seq)));
+  spool.forget(entries[1]!);
+  spool.forget(entries[1]!);
+  spool.forget({ ...draft(3), inFlight: false });
   expect([...spool.unacknowledged()].map((entry) => entry.seq)).toEqual([1, 3, 4, 5]);
   expect(spool.depth).toBe(4);
 });
 
 test('drops the oldest beyond its limit, counted, samples and processes apart', () => {
-  const spool = new MemorySpool();
+  const spool = new Spool({ boot: 'b', clock: new HubClock() });
   for (let seq = 1; seq <= 700; seq += 1) spool.add(draft(seq, seq % 10 === 0 ? 'processes' : 'sample'));
   const kept = [...spool.unacknowledged()];
   expect(kept.filter((entry) => entry.kind === 'sample')).toHaveLength(600);
@@ -32,11 +32,11 @@ test('drops the oldest beyond its limit, counted, samples and processes apart', 
 });
 
 test('large samples are bounded by their bytes', () => {
-  const spool = new MemorySpool();
+  const spool = new Spool({ boot: 'b', clock: new HubClock() });
   for (let seq = 1; seq <= 300; seq += 1) spool.add({ ...draft(seq), body: 'x'.repeat(100_000) });
   expect(spool.depth).toBe(167);
   expect(spool.dropped).toBe(133);
-  for (let seq = 1; seq <= 300; seq += 1) spool.forget(seq);
+  for (const entry of [...spool.unacknowledged()]) spool.forget(entry);
   for (let seq = 301; seq <= 400; seq += 1) spool.add({ ...draft(seq), body: 'x'.repeat(100_000) });
   expect([spool.depth, spool.dropped]).toEqual([100, 133]);
 });
