@@ -45,6 +45,8 @@ export class HostList extends Store<HostsState> {
   readonly #trails = new Map<string, Trail>();
   readonly #rooms = new Map<string, OpenRoom>();
   readonly #asked = new Set<string>();
+  #reading: Promise<void> | undefined;
+  #next: Promise<void> | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
   readonly #stopFollowing: () => void;
 
@@ -52,9 +54,12 @@ export class HostList extends Store<HostsState> {
     super({ hosts: [], ready: false, failed: null });
     this.#live = live;
     this.#timer = setInterval(() => void this.refresh(), refreshEveryMs);
-    // What was missed while the line was down.
+    // What was missed while the line was down; the first time nothing was.
+    let wasConnected = false;
     this.#stopFollowing = live.connection.follow(() => {
-      if (live.connection.get() === 'connected' && (this.get().ready || this.get().failed !== null)) void this.refresh();
+      if (live.connection.get() !== 'connected') return;
+      if (wasConnected || this.get().failed !== null) void this.refresh();
+      wasConnected = true;
     });
     void this.refresh();
   }
@@ -75,8 +80,22 @@ export class HostList extends Store<HostsState> {
     return this.get().hosts.find((host) => host.id === id);
   }
 
-  /** Reads the whole list anew. */
-  async refresh(): Promise<void> {
+  /** Reads the whole list anew; calls during a reading share one more after it. */
+  refresh(): Promise<void> {
+    if (!this.#reading) {
+      this.#reading = this.#read().finally(() => {
+        this.#reading = undefined;
+      });
+      return this.#reading;
+    }
+    this.#next ??= this.#reading.then(() => {
+      this.#next = undefined;
+      return this.refresh();
+    });
+    return this.#next;
+  }
+
+  async #read(): Promise<void> {
     try {
       const hosts: Host[] = [];
       let after: string | null = null;
