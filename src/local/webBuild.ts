@@ -32,5 +32,5 @@ export async function buildWeb(root: string): Promise<void> {
       cause: error,
     });
   });
-  await build({ root: join(root, 'web'), logLevel: 'warn', configFile: join(root, 'web/vite.config.ts') });
+  await build({ root: join(root, 'web'), logLevel: 'error', configFile: join(root, 'web/vite.config.ts') });
 }
