@@ -19,7 +19,7 @@ export const version = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf
 /** Reads the configuration, or tells all its faults and ends the process with 2. */
 export async function configure(program: 'hub' | 'migrate' = 'hub'): Promise<{ config: Config; log: Log }> {
   try {
-    const read = readConfig(process.env, program);
+    const read = readConfig(undefined, program);
     // Addresses made of the port are needed before anything listens.
     const config = read.port === 0 ? atPort(read, await freePort(read.host)) : read;
     return { config, log: createLog(config.logLevel) };
