@@ -6,7 +6,7 @@ import type { Event, Message } from '../../../src/protocol/kinds.ts';
 import { clock, clockSeconds, stamp } from '../lib/format.ts';
 import type { Unsent } from '../state/timeline.ts';
 import { itemIcon } from '../charts/Lane.tsx';
-import { wordsOf } from './eventWords.ts';
+import { noteOf, wordsOf } from './eventWords.ts';
 import { Avatar } from './parts.tsx';
 
 const MarkdownText = lazy(() => import('./MarkdownText.tsx'));
@@ -81,6 +81,9 @@ export const EventRow = memo(function EventRow({ event, hot, onHover }: { event:
         {itemIcon(event, 14)}
         <span>
           <b>{title}</b> {rest}
+          {noteOf(event).map((line) => (
+            <small key={line}>{line}</small>
+          ))}
         </span>
       </div>
     </div>

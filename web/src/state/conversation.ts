@@ -69,7 +69,11 @@ export class Conversation {
   async #readNewest(): Promise<void> {
     try {
       const page = await call<TimelinePage>('GET', `/rooms/${this.#roomId}/messages?limit=${pageSize}`);
+      const { items: before, older } = this.timeline.get();
+      const known = new Set(before.map(({ id }) => id));
       this.timeline.replace(page.items as TimelineItem[], page.next);
+      // What was missed acts as if it came live; the first page is not news.
+      if (older !== undefined) for (const item of page.items as TimelineItem[]) if (!known.has(item.id)) this.#onEvent(item);
       this.failed.set(null);
     } catch (error) {
       this.failed.set(error instanceof Error ? error.message : String(error));
