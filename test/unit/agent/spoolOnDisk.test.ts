@@ -13,10 +13,9 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, expect, onTestFinished, test } from 'vitest';
-import { crc32, encodeRecord, findRecord, plainCrc32, type Stored } from '../../../agent/spool/record.ts';
-import { Losses } from '../../../agent/spool/losses.ts';
+import { encodeRecord } from '../../../agent/spool/record.ts';
 import { segmentName } from '../../../agent/spool/segments.ts';
-import { hubEpochMs, openTestSpool, segmentFiles, seqsOf, upTo } from '../../support/spool.ts';
+import { openTestSpool, segmentFiles, seqsOf, upTo } from '../../support/spool.ts';
 
 let folder: string;
 
@@ -177,65 +176,6 @@ test('losses are told once, and survive a restart until then', async () => {
   expect(openTestSpool({ folder, maxBytes: 2 ** 20 }).spool.untold).toEqual([]);
 });
 
-test('losses that are added while the hub is told stay', () => {
-  const losses = new Losses();
-  losses.add('space', 10, 20, 5);
-  const told = losses.untold;
-  losses.add('space', 20, 30, 2);
-  losses.add('age', 1, 1, 1);
-  losses.told(told);
-  expect(losses.untold).toEqual([
-    { why: 'space', from: 20, to: 30, samples: 2 },
-    { why: 'age', from: 1, to: 1, samples: 1 },
-  ]);
-  expect(losses.total).toBe(8);
-});
-
-test('what was written before hub time was known gets it, the same at every reading', async () => {
-  const first = openTestSpool({ folder, hubMs: undefined, wallMs: 5_000_000 });
-  first.add(30);
-  await first.tick();
-  first.clock.sync(hubEpochMs, first.time.nowMs, first.time.nowMs);
-  first.spool.stamp();
-  const inMemory = [...first.spool.unacknowledged()].map(({ seq, at }) => ({ seq, at }));
-  first.add(1);
-  await first.tick();
-  // Killed; the next process has another monotonic clock and a wall clock that is an hour off.
-  const second = openTestSpool({ folder, nowMs: 77, wallMs: hubEpochMs + 3_600_000, hubMs: hubEpochMs + 60_000 });
-  const got = (await second.deliver()).map(({ seq, at }) => ({ seq, at }));
-  expect(got.slice(10, 30)).toEqual(inMemory);
-  expect(got.map(({ at }) => at)).toEqual([...upTo(30).map((index) => hubEpochMs + (index - 31) * 1_000), hubEpochMs + 1_000]);
-});
-
-test('a process that never knew hub time: its wall clock counts, corrected by what is known later', async () => {
-  const first = openTestSpool({ folder, hubMs: undefined, wallMs: hubEpochMs - 7_200_000 });
-  first.add(30);
-  first.spool.close();
-  // The machine's clock is still two hours behind.
-  const openLater = () => openTestSpool({ folder, nowMs: 5, wallMs: hubEpochMs - 7_200_000 + 90_000, hubMs: hubEpochMs + 90_000 });
-  const second = openLater();
-  const read = async () => (await second.spool.readBacklog()).entries.map(({ at }) => at);
-  const expected = upTo(30).map((index) => hubEpochMs + index * 1_000);
-  expect(await read()).toEqual(expected);
-  await second.tick();
-  // Killed before it was answered: the same times again, whatever the clocks say now.
-  const third = openTestSpool({ folder, nowMs: 5, wallMs: 99, hubMs: hubEpochMs + 999_999 });
-  expect((await third.spool.readBacklog()).entries.map(({ at }) => at)).toEqual(expected);
-});
-
-test('a clock that jumps an hour either way changes no time', async () => {
-  for (const jumpMs of [3_600_000, -3_600_000]) {
-    rmSync(folder, { recursive: true, force: true });
-    const { add, time, deliver, spool, tick } = openTestSpool({ folder });
-    add(30);
-    time.wallMs += jumpMs;
-    add(30);
-    await tick();
-    expect(spool.ageMs).toBe(60_000);
-    expect((await deliver()).map(({ at }) => at)).toEqual(upTo(60).map((index) => hubEpochMs + index * 1_000));
-  }
-});
-
 test('a disk that takes nothing: memory holds what it can, the rest is counted; it is used again when it works', async () => {
   writeFileSync(folder, 'a file where the folder should be');
   const { spool, add, tick, deliver, lines } = openTestSpool({ folder });
@@ -299,37 +239,4 @@ test('a publication larger than a hub takes stays in memory and holds nothing up
   await tick();
   expect([...spool.unacknowledged()].map(({ seq }) => seq)).toContain(1);
   expect(spool.backlog).toBe(11);
-});
-
-test('records: found again behind anything, never believed when damaged', () => {
-  const stored = (number: number): Stored => ({
-    number,
-    kind: 'sample',
-    boot: 'ü',
-    seq: number,
-    takenMs: 1.5,
-    wallMs: 2.25,
-    at: number === 2 ? undefined : 7,
-    body: '"metrics":{"ä":1}\n',
-  });
-  const [one, two] = [encodeRecord(stored(1))!, encodeRecord(stored(2))!];
-  expect(findRecord(Buffer.concat([Buffer.from([0xff, 0x68]), one]), 0)).toEqual({ record: stored(1), end: one.length + 2 });
-  for (let byte = 0; byte < one.length; byte += 1) {
-    for (let bit = 0; bit < 8; bit += 1) {
-      const damaged = Buffer.concat([one, two]);
-      damaged[byte]! ^= 1 << bit;
-      expect(findRecord(damaged, 0)).toEqual({ record: stored(2), end: one.length + two.length });
-    }
-  }
-  for (let length = 0; length < one.length; length += 1) {
-    expect(findRecord(Buffer.concat([one.subarray(0, length), two]), 0).record).toEqual(stored(2));
-  }
-  expect(encodeRecord({ ...stored(1), body: 'x'.repeat(600_000) })).toBeUndefined();
-});
-
-test('the check sum is the same on every Node', () => {
-  for (const text of ['', 'a', 'hostroom'.repeat(1_000)]) {
-    expect(plainCrc32(Buffer.from(text), 5)).toBe(crc32(Buffer.from(text), 5));
-  }
-  expect(plainCrc32(Buffer.from('123456789'))).toBe(0xcbf43926);
 });
