@@ -38,11 +38,12 @@ export interface IngestParts {
 export function ingestSample(parts: IngestParts, session: AgentSession, data: unknown): Promise<void> {
   const publication = admit(parts, session, data);
   const text = toText(data);
-  const isNew = !parts.stream.has(session.host, publication.boot, publication.seq);
+  const heard = parts.stream.find(session.host, publication.boot, publication.seq);
+  if (heard !== undefined) refuseOther(publication, heard);
 
   parts.stream.add(session.host, publication, text);
   parts.hub.publish(hostRoom(session.host), { data: text, offset: publication.seq, epoch: publication.boot });
-  if (isNew && publication.kind === 'sample') parts.observe(session, publication);
+  if (heard === undefined && publication.kind === 'sample') parts.observe(session, publication);
   return inTurn(session, 1, () => parts.writer.add(toRow(session.host, publication, text))).catch(refuse);
 }
 
@@ -66,6 +67,12 @@ function admit(parts: IngestParts, session: AgentSession, data: unknown): AgentP
     session.last[kind] = { seq, at };
   }
   return publication;
+}
+
+/** A resend says what was said before; the same `seq` at another time would be stored beside it. */
+function refuseOther({ at }: AgentPublication, heard: string): void {
+  if ((JSON.parse(heard) as AgentPublication).at !== at)
+    throw new Refusal(errors.badRequest, 'seq: was used for a publication of another time; count on within the boot');
 }
 
 export const clockRefusal = (nowMs: number): Refusal => new Refusal(errors.clock, `clock: hub time is ${nowMs}`);

@@ -60,11 +60,11 @@ export class SampleStream implements Stream {
     }
   }
 
-  /** Whether this publication is in memory. */
-  has(host: string, boot: string, seq: number): boolean {
+  /** The JSON of this publication where it is in memory. */
+  find(host: string, boot: string, seq: number): string | undefined {
     const ring = this.#rings.get(host);
-    if (ring?.boot !== boot || (ring.entries.at(-1)?.offset ?? 0) < seq) return false;
-    return ring.entries.some((entry) => entry.offset === seq);
+    if (ring?.boot !== boot || (ring.entries.at(-1)?.offset ?? 0) < seq) return undefined;
+    return ring.entries.find((entry) => entry.offset === seq)?.data;
   }
 
   /** Whether this publication of the boot, or a later one, was heard. */

@@ -84,7 +84,10 @@ test('what is not valid is refused with the field named, others go on', async ()
   expect(await bad({ kind: 'message', text: 'hi' })).toMatchObject({ code: 107 });
   expect((await agent.publish()).publish).toEqual({});
   expect(await bad({ at: hub.clock.now() - 30_000 })).toMatchObject({ code: 107, message: expect.stringContaining('at') });
-  expect(await stored(host.id)).toHaveLength(1);
+  const again = agent.sample();
+  await agent.publish(again);
+  expect(await bad({ ...again, at: again.at + 1 })).toMatchObject({ code: 107, message: expect.stringContaining('seq') });
+  expect(await stored(host.id)).toHaveLength(2);
   expect(hub.failures).toEqual([]);
   await agent.client.close();
 });
