@@ -18,7 +18,9 @@ import { deriveKeys, loadSecret } from './auth/secretKey.ts';
 import { Closers } from './lib/closers.ts';
 import type { Config } from './config.ts';
 import { findHostKey } from './data/hosts.ts';
+import { MetricNames } from './data/metricNames.ts';
 import { PartitionKeeper } from './data/partitions.ts';
+import { Sealer } from './data/sealer.ts';
 import { SampleWriter } from './data/writer.ts';
 import { isAway, type Database } from './db/database.ts';
 import { Gateway } from './gateway/gateway.ts';
@@ -110,11 +112,32 @@ async function build(
   const partitions = new PartitionKeeper({
     sql,
     clock,
-    retentionRawMs: config.retention.rawMs,
+    retention: config.retention,
     failed: (error) => background(error, 'keeping partitions'),
+    measured: metrics.storage,
   });
   await partitions.start();
   closers.add('partitions', () => partitions.close());
+
+  const names = new MetricNames();
+  const corrupt = (error: Error, where: object): void => {
+    metrics.error('chunk');
+    metrics.corruptChunk();
+    log.error({ err: error, ...where }, 'a chunk of history cannot be read; what it holds is missing in answers');
+  };
+  const sealer = new Sealer({
+    sql,
+    clock,
+    names,
+    retentionRawMs: config.retention.rawMs,
+    sealed: metrics.sealed,
+    took: metrics.sealSeconds,
+    expired: (minutes) => metrics.dropped('minute_expired', minutes),
+    corrupt,
+    failed: (error) => background(error, 'sealing minutes'),
+  });
+  sealer.start();
+  closers.add('sealer', () => sealer.close());
 
   const keys = deriveKeys(await loadSecret(config.secretKey, config.dataDir));
   const passwords = createPasswords();

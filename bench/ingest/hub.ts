@@ -57,7 +57,9 @@ const hub = await startTestHub((close) => void closers.push(close), {
     refused: (_, rows) => void (refused += rows),
   },
 });
-const partitions = new PartitionKeeper({ sql: database.sql, clock: hub.clock, retentionRawMs: 24 * 3_600_000, failed: () => undefined });
+const day = 24 * 3_600_000;
+const retention = { rawMs: day, tenSecondsMs: 7 * day, minuteMs: 90 * day, hourMs: 1_095 * day };
+const partitions = new PartitionKeeper({ sql: database.sql, clock: hub.clock, retention, failed: () => undefined });
 await partitions.start();
 closers.push(() => partitions.close());
 

@@ -8,7 +8,7 @@ import { defaultGroup, roleInGroup } from '../data/groups.ts';
 import type { Asker } from '../data/groups.ts';
 import { deleteHostRow, findHostFor, insertHost, insertHostRoom, renameHostRow } from '../data/hosts.ts';
 import type { HostRow } from '../data/hosts.ts';
-import { deleteSamples } from '../data/samples.ts';
+import { deleteHistory } from '../data/history.ts';
 import type { Pool, Sql } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import { newId } from '../lib/id.ts';
@@ -78,7 +78,7 @@ export async function deleteHost(needs: { sql: Sql; hostDeleted(host: HostRow): 
   const host = await hostFor(needs.sql, asker, id, 'host.delete');
   await deleteHostRow(needs.sql, id);
   needs.hostDeleted(host);
-  await deleteSamples(needs.sql, id);
+  await deleteHistory(needs.sql, id);
 }
 
 /** Refuses `not_found` for a host that the asker may not see, `forbidden` for one that they may see but not change. */

@@ -31,6 +31,7 @@ export async function findChunks(sql: Sql, minutes: readonly HostMinute[]): Prom
 
 /** Puts chunks in the place of those that are there. */
 export async function putChunks(sql: Sql, chunks: readonly ChunkRow[]): Promise<void> {
+  if (chunks.length === 0) return;
   await sql`
     insert into sample_chunk (host, kind, minute, n, data)
     select host, kind, to_timestamp(minute / 1000), n, data
@@ -88,9 +89,5 @@ export async function nextMinute(sql: Sql, host: string, fromMs: number, toMs: n
 }
 
 export async function deleteChunks(sql: Sql, host: string): Promise<void> {
-  await sql`delete from sample_chunk where host = ${host}`;
-}
-
-export async function deleteCorruptChunks(sql: Sql, host: string): Promise<void> {
-  await sql`delete from corrupt_chunk where host = ${host}`;
+  await sql`with corrupt as (delete from corrupt_chunk where host = ${host}) delete from sample_chunk where host = ${host}`;
 }

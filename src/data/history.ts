@@ -1,4 +1,4 @@
-/** Reads the history of a host: raw samples out of chunks and hot rows, and rollups. */
+/** The history of a host as a whole: raw samples out of chunks and hot rows, and rollups. */
 
 import { ChunkError } from '../chunks/bytes.ts';
 import { UnknownName } from '../chunks/names.ts';
@@ -7,11 +7,12 @@ import type { RollupBlock } from '../chunks/rollups.ts';
 import { decodeChunk, decodeColumns, toColumns } from '../chunks/samples.ts';
 import type { ChunkSample, SampleColumns } from '../chunks/samples.ts';
 import type { Sql } from '../db/database.ts';
-import { nextMinute, readChunks } from './chunks.ts';
+import { deleteChunks, nextMinute, readChunks } from './chunks.ts';
 import type { StoredChunk } from './chunks.ts';
 import type { MetricNames } from './metricNames.ts';
-import { readRollupRows } from './rollups.ts';
-import { readHotMinutes } from './samples.ts';
+import { deleteRollups, readRollupRows } from './rollups.ts';
+import { deleteSamples, readHotMinutes } from './samples.ts';
+import { deleteWork } from './sealWork.ts';
 import { minuteMs, tiers } from './tiers.ts';
 import type { RollupTier, Tier } from './tiers.ts';
 
@@ -90,6 +91,15 @@ export async function* readRollups(parts: HistoryParts, tier: RollupTier, range:
     if (rows.length < pageRows) return;
     sinceMs = rows.at(-1)!.at + rowMs;
   }
+}
+
+/** Forgets everything a host ever sent. */
+export async function deleteHistory(sql: Sql, host: string): Promise<void> {
+  // Its row in table host is gone, for which every sealer that held it was waited: none writes for it from now on.
+  await deleteWork(sql, host);
+  await deleteSamples(sql, host);
+  await deleteChunks(sql, host);
+  for (const tier of ['10s', '1m', '1h'] as const) await deleteRollups(sql, tier, host);
 }
 
 interface Minute {

@@ -14,6 +14,7 @@ export interface RollupRow {
 
 /** Puts rollups in the place of those that are there. */
 export async function putRollups(sql: Sql, tier: RollupTier, rows: readonly RollupRow[]): Promise<void> {
+  if (rows.length === 0) return;
   await sql`
     insert into ${sql(tiers[tier].table)} (host, at, data)
     select host, to_timestamp(at / 1000), data
@@ -25,6 +26,23 @@ export async function putRollups(sql: Sql, tier: RollupTier, rows: readonly Roll
       )}::bytea[]
     ) as given (host, at, data)
     on conflict (host, at) do update set data = excluded.data`;
+}
+
+/** The rows of a tier that begin within these hosts' ranges, ascending for each host. */
+export async function findRollupRows(
+  sql: Sql,
+  tier: RollupTier,
+  ranges: readonly { host: string; fromMs: number; toMs: number }[],
+): Promise<RollupRow[]> {
+  return sql<RollupRow[]>`
+    select r.host, (extract(epoch from r.at) * 1000)::float8 as at, r.data
+    from unnest(
+      ${literal(ranges.map((range) => range.host))}::text::uuid[], ${literal(ranges.map((range) => range.fromMs))}::text::float8[],
+      ${literal(ranges.map((range) => range.toMs))}::text::float8[]
+    ) as given (host, since, until)
+    join ${sql(tiers[tier].table)} r on r.host = given.host
+      and r.at >= to_timestamp(given.since / 1000) and r.at < to_timestamp(given.until / 1000)
+    order by r.host, r.at`;
 }
 
 /** The rows of a tier that begin at or after `fromMs` and before `toMs`, ascending, at most `limit`. */

@@ -111,7 +111,7 @@ export async function readHotMinutes(sql: Sql, host: string, minutes: readonly n
   return rows.map(({ at, boot, seq, frame }) => ({ at, boot, seq, metrics: (JSON.parse(frame) as Sample).metrics }));
 }
 
-/** Forgets everything a host ever sent. */
+/** Forgets the rows of a host that are not in chunks yet. */
 export async function deleteSamples(sql: Sql, host: string): Promise<void> {
   await sql`delete from sample_hot where host = ${host}`;
 }

@@ -34,6 +34,13 @@ export interface Metrics {
   dropped(what: string, count?: number): void;
   slowClientClosed(): void;
   recovered(result: 'recovered' | 'unrecovered'): void;
+  /** Host-minutes put into chunks, and how many of them had a chunk that late samples were merged into. */
+  sealed(minutes: number, merged: number): void;
+  /** One transaction of sealing. */
+  sealSeconds(seconds: number): void;
+  corruptChunk(): void;
+  /** Bytes on disk by tier of history. */
+  storage(bytes: Readonly<Record<string, number>>): void;
   /** Set when a stop ran out of time with clients still connected. */
   drainIncomplete(): void;
   /** The whole page for `/metrics`. */
@@ -91,6 +98,12 @@ export function createMetrics(sources: MetricSources): Metrics {
   const relay = histogram('relay_seconds', 'Time of a publication between replicas.', steps(0.0001, 0.5));
   const http = histogram('http_request_duration_seconds', 'Time of HTTP requests.', steps(0.001, 10), ['method', 'route', 'status']);
 
+  const sealed = counter('sealed_chunks_total', 'Chunks written, one per host and minute.');
+  const merged = counter('merged_chunks_total', 'Those of them that were there already and took late samples.');
+  const seal = histogram('seal_seconds', 'Time of one transaction that puts samples into chunks.', steps(0.01, 10));
+  const corrupt = counter('corrupt_chunks_total', 'Chunks of history that could not be read, or written.');
+  const storage = new Gauge({ name: 'hostroom_storage_bytes', help: 'Bytes on disk by tier of history.', labelNames: ['tier'], registers });
+
   return {
     received: (kind, count = 1) => received.inc({ kind }, count),
     sent: (kind, count = 1) => sent.inc({ kind }, count),
@@ -102,6 +115,15 @@ export function createMetrics(sources: MetricSources): Metrics {
     dropped: (what, count = 1) => dropped.inc({ what }, count),
     slowClientClosed: () => slow.inc(),
     recovered: (result) => recoveries.inc({ result }),
+    sealed: (minutes, late) => {
+      sealed.inc(minutes);
+      merged.inc(late);
+    },
+    sealSeconds: (seconds) => seal.observe(seconds),
+    corruptChunk: () => corrupt.inc(),
+    storage: (bytes) => {
+      for (const [tier, value] of Object.entries(bytes)) storage.set({ tier }, value);
+    },
     drainIncomplete: () => drain.set(1),
     text: async () => `${await registry.metrics()}\n${hostMetrics(sources.hosts())}`,
     contentType: registry.contentType,

@@ -1,0 +1,204 @@
+/** Seals closed minutes in the background: samples into chunks, chunks into rollups. */
+
+import { ChunkError } from '../chunks/bytes.ts';
+import { UnknownName } from '../chunks/names.ts';
+import { decodeRollups, encodeRollups, joinRollups } from '../chunks/rollups.ts';
+import type { RollupBlock } from '../chunks/rollups.ts';
+import type { Pool, Sql } from '../db/database.ts';
+import { isAway } from '../db/fault.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { MetricNames } from './metricNames.ts';
+import { hotKeptMs } from './partitions.ts';
+import { findRollupRows, putRollups } from './rollups.ts';
+import type { RollupRow } from './rollups.ts';
+import { sealMinutes } from './sealMinutes.ts';
+import type { SealEvents } from './sealMinutes.ts';
+import * as work from './sealWork.ts';
+import { hourMs, minuteMs } from './tiers.ts';
+
+export interface SealerOptions extends SealEvents {
+  sql: Pool;
+  clock: Clock;
+  names: MetricNames;
+  retentionRawMs: number;
+  /** A minute is closed so long after its end: what comes later costs a second writing of its chunk. */
+  graceMs?: number;
+  everyMs?: number;
+  /** Host-minutes in one transaction. */
+  batch?: number;
+  /** One transaction of sealing took so long. */
+  took?(seconds: number): void;
+  /** Told when a round failed; the next one goes on where it stopped. */
+  failed(error: unknown): void;
+}
+
+/** Hosts' minutes listed by one statement stay few, also after a long time without a hub. */
+const listMinutesAtOnce = 60;
+const hoursAtOnce = 32;
+/** How long what still runs is waited for, within a transaction; it is mostly over in milliseconds. */
+const waitMs = 2_000;
+const lookMs = 20;
+
+export class Sealer {
+  readonly #options: SealerOptions & Required<Pick<SealerOptions, 'graceMs' | 'everyMs' | 'batch'>>;
+  #batch: number;
+  #timer: NodeJS.Timeout | undefined;
+  #round: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: SealerOptions) {
+    const { graceMs = minuteMs, everyMs = 5_000, batch = 64 } = options;
+    this.#options = { ...options, graceMs, everyMs, batch };
+    this.#batch = batch;
+  }
+
+  start(): void {
+    this.#later();
+  }
+
+  /** Ends the round that is under way after its current transaction. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#round;
+  }
+
+  /** One round: closes what is due, seals all that is listed, then rolls up the hours. Does nothing while another replica seals. */
+  async seal(): Promise<void> {
+    const { sql, graceMs } = this.#options;
+    await work.closeMinutes(sql, graceMs);
+    while (await this.#step((tx) => this.#list(tx)));
+    await this.#sealAll();
+    while (await this.#step((tx) => this.#rollUpHours(tx)));
+  }
+
+  #later(): void {
+    if (this.#closed) return;
+    // Replicas that started together need not ask together.
+    const delayMs = this.#options.everyMs * (0.75 + Math.random() / 2);
+    this.#timer = setTimeout(() => {
+      this.#round = this.seal()
+        .catch(this.#options.failed)
+        .finally(() => this.#later());
+    }, delayMs).unref();
+  }
+
+  /** Runs a transaction under the lock; true where there may be more to do. */
+  async #step(run: (sql: Sql) => Promise<(() => void) | undefined>): Promise<boolean> {
+    if (this.#closed) return false;
+    const done = await this.#options.sql.begin(async (sql) => ((await work.tryLock(sql)) ? run(sql) : undefined));
+    done?.();
+    return done !== undefined;
+  }
+
+  /** Lists the hosts of minutes that were closed, once no statement runs that may still add to them unnoticed. */
+  async #list(sql: Sql): Promise<(() => void) | undefined> {
+    const { closedUntil, listedUntil } = await work.readState(sql);
+    if (listedUntil >= closedUntil) return undefined;
+    if (!(await over(() => work.isUnaware(sql)))) return undefined;
+    const next = await work.nextTransaction(sql);
+    if (!(await over(() => work.isOlderRunning(sql, next)))) return undefined;
+    const far = closedUntil - listedUntil > listMinutesAtOnce * minuteMs;
+    const firstMs = far ? ((await work.firstSince(sql, listedUntil)) ?? closedUntil) : listedUntil;
+    const fromMs = Math.min(closedUntil, Math.floor(firstMs / minuteMs) * minuteMs);
+    const toMs = Math.min(closedUntil, fromMs + listMinutesAtOnce * minuteMs);
+    if (toMs > fromMs) await work.listMinutes(sql, fromMs, toMs);
+    await work.setListed(sql, toMs);
+    return () => {};
+  }
+
+  async #sealAll(): Promise<void> {
+    for (;;) {
+      try {
+        if (!(await this.#step((tx) => this.#sealSome(tx)))) return;
+      } catch (error) {
+        if (isAway(error)) throw error;
+        // Next one by one, so that one that PostgreSQL refuses keeps no other waiting.
+        const alone = this.#batch === 1;
+        this.#batch = 1;
+        if (!alone) continue;
+        await this.#step(async (tx) => {
+          for (const one of await work.takeWork(tx, 1)) await work.putBack(tx, one);
+          return undefined;
+        });
+        throw error;
+      }
+    }
+  }
+
+  async #sealSome(sql: Sql): Promise<(() => void) | undefined> {
+    const { clock, retentionRawMs, took, batch } = this.#options;
+    const begunMs = performance.now();
+    const taken = await work.takeWork(sql, this.#batch);
+    if (taken.length === 0) return undefined;
+    const nowMs = clock.now();
+    const done = await sealMinutes(this.#options, sql, taken, {
+      expiredBeforeMs: nowMs - retentionRawMs,
+      leftoversBeforeMs: nowMs - hotKeptMs,
+    });
+    return () => {
+      this.#batch = batch;
+      done();
+      took?.((performance.now() - begunMs) / 1000);
+    };
+  }
+
+  /** Idempotent: made out of the minutes that are there, each weighted by its samples. */
+  async #rollUpHours(sql: Sql): Promise<(() => void) | undefined> {
+    const { names } = this.#options;
+    const { listedUntil } = await work.readState(sql);
+    const hours = await work.takeHours(sql, listedUntil, hoursAtOnce);
+    if (hours.length === 0) return undefined;
+    const rows = await findRollupRows(
+      sql,
+      '1m',
+      hours.map(({ host, hour }) => ({ host, fromMs: hour, toMs: hour + hourMs })),
+    );
+    const made: { host: string; at: number; block: RollupBlock }[] = [];
+    for (const { host, hour } of hours) {
+      const blocks: RollupBlock[] = [];
+      for (const row of rows) {
+        if (row.host !== host || row.at < hour || row.at >= hour + hourMs) continue;
+        const block = await this.#decode(sql, row);
+        if (block) blocks.push(block);
+      }
+      if (blocks.length > 0) made.push({ host, at: hour, block: joinRollups(blocks, hourMs) });
+    }
+    const interned = await names.intern(
+      sql,
+      made.flatMap(({ block }) => [...block.series.keys()]),
+    );
+    await putRollups(
+      sql,
+      '1h',
+      made.map(({ host, at, block }) => ({ host, at, data: encodeRollups(block, interned.numberOf) })),
+    );
+    return () => interned.keep();
+  }
+
+  async #decode(sql: Sql, row: RollupRow): Promise<RollupBlock | undefined> {
+    const { names, corrupt } = this.#options;
+    const read = (): RollupBlock => decodeRollups(row.data, names.nameOf);
+    try {
+      try {
+        return read();
+      } catch (error) {
+        if (!(error instanceof UnknownName) || !(await names.learn(sql, error.ids))) throw error;
+        return read();
+      }
+    } catch (error) {
+      if (!(error instanceof ChunkError)) throw error;
+      corrupt?.(error, { host: row.host, kind: '1m', minute: row.at });
+      return undefined;
+    }
+  }
+}
+
+/** Waits until `busy` says false; false where it did not in time. */
+async function over(busy: () => Promise<boolean>): Promise<boolean> {
+  for (const deadline = performance.now() + waitMs; await busy();) {
+    if (performance.now() > deadline) return false;
+    await new Promise((resolve) => setTimeout(resolve, lookMs));
+  }
+  return true;
+}
