@@ -120,6 +120,8 @@ export class Gateway {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#emptied = resolve;
       const timer = setTimeout(() => {
+        this.#services.metrics.drainIncomplete?.();
+        this.#services.log.warn({ connections: this.#connections.size }, 'the stop ran out of time; connections are cut');
         for (const connection of this.#connections) connection.terminate();
       }, withinMs);
       await promise;

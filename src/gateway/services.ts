@@ -46,6 +46,8 @@ export interface GatewayMetrics {
   error(where: string): void;
   /** A limit was reached, and something refused or closed for it. */
   dropped(what: Limit): void;
+  /** A stop ran out of time and had to cut connections. */
+  drainIncomplete?(): void;
 }
 
 export interface GatewayLog {

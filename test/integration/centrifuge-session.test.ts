@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { closes } from '../../src/protocol/codes.ts';
-import { next, raw, rawConnected, record, sdk, seconds, serve, token } from '../support/protocol.ts';
+import { next, raw, rawConnected, record, sdk, seconds, serve, token, tcp } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 test('an expired token is error 109: the client fetches a new one and connects', async () => {
@@ -202,4 +202,16 @@ test('stopping the server closes everyone with 3001', async () => {
   const clients = await Promise.all([rawConnected(server), rawConnected(server), raw(server.webSocketUrl)]);
   await server.close();
   expect(await Promise.all(clients.map(({ closed }) => closed))).toEqual(clients.map(() => ({ code: 3001, reason: 'shutdown' })));
+});
+
+test('a stop that has to cut a connection says so', async () => {
+  let incomplete = 0;
+  const nothing = (): void => undefined;
+  const metrics = { received: nothing, error: nothing, dropped: nothing, drainIncomplete: () => void incomplete++ };
+  const server = await serve({ gateway: { metrics } });
+  const silent = await tcp(server);
+  await until(() => server.gateway.connections === 1);
+  await server.gateway.close(50);
+  expect(incomplete).toBe(1);
+  await until(() => silent.closeCode() !== undefined);
 });
