@@ -8,6 +8,7 @@ import { localEnrolment } from './actions/hosts.ts';
 import { postEvent, type EventDraft } from './actions/postEvent.ts';
 import { prepareHub } from './actions/prepareHub.ts';
 import { emptyRooms, endSessions } from './actions/revoke.ts';
+import { tierAges } from './actions/seriesGrid.ts';
 import { makeSignInLink, signInLinkIfNeeded } from './actions/signInLink.ts';
 import { createApi } from './api/api.ts';
 import { createAccessTokens } from './auth/accessToken.ts';
@@ -23,6 +24,7 @@ import { PartitionKeeper } from './data/partitions.ts';
 import { Sealer } from './data/sealer.ts';
 import { SampleWriter } from './data/writer.ts';
 import { isAway, type Database } from './db/database.ts';
+import { Reader } from './db/reader.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { hostroomPolicy, messageRate } from './gateway/hostroomPolicy.ts';
 import { Hub } from './hub/hub.ts';
@@ -120,6 +122,7 @@ async function build(
   closers.add('partitions', () => partitions.close());
 
   const names = new MetricNames();
+  const reader = new Reader({ sql });
   const corrupt = (error: Error, where: object): void => {
     metrics.error('chunk');
     metrics.corruptChunk();
@@ -171,7 +174,7 @@ async function build(
   const commits = writer;
   databaseAway = () => commits.isAway || clock.isAway();
   closers.add('writer', () => commits.close());
-  const samples = new SampleStream({ sql });
+  const samples = new SampleStream({ sql, names });
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });
   const conversation = { sql, hub, stream: conversations, clock };
   const event = (draft: EventDraft): Promise<unknown> => postEvent(conversation, draft);
@@ -252,12 +255,15 @@ async function build(
       fleet.forget(host.id);
       samples.forget(host.id);
     },
+    history: { sql, names, corrupt },
+    series: { reader, names, clock, corrupt, kept: () => tierAges(config.retention) },
     webRoot: join(root, 'web/dist'),
     version,
     // Upgrades on its routes only: it has to know of all others.
     first: (app) => gateway.register(app),
   });
   closers.add('HTTP server', () => server.close());
+  closers.add('reader', () => reader.close());
   await server.listen({ host: config.host, port: config.port });
   notReady = undefined;
 

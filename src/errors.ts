@@ -20,6 +20,7 @@ export const faults = {
   token_used: { status: 410, title: 'This token was used already or has expired.' },
   too_many_requests: { status: 429, title: 'Too many requests; wait a little.' },
   internal: { status: 500, title: 'The hub failed at this; the log has the reason.' },
+  busy: { status: 503, title: 'The hub has too much to do for this; try again shortly.' },
   unavailable: { status: 503, title: 'The database is away; try again shortly.' },
 } as const satisfies Record<string, Fault>;
 

@@ -1,7 +1,9 @@
 /** Writes the stored samples of a host as text for programs. */
 
-import { streamSamples } from '../data/samples.ts';
-import type { Sql } from '../db/database.ts';
+import type { ChunkSample } from '../chunks/samples.ts';
+import { readRaw } from '../data/history.ts';
+import type { HistoryParts } from '../data/history.ts';
+import { minuteMs } from '../data/tiers.ts';
 import { AppError } from '../errors.ts';
 import type { Sample } from '../protocol/kinds.ts';
 
@@ -12,31 +14,60 @@ export interface SampleRange {
   to: number;
 }
 
-/** One sample as in the room per line, ascending; a page at a time, so a slow reader holds nothing but one page. */
-export async function* samplesAsNdjson(sql: Sql, { host, from, to }: SampleRange): AsyncGenerator<string> {
-  for await (const page of streamSamples(sql, host, from, to)) yield `${page.join('\n')}\n`;
+/** Stands in the place of a minute that could not be read, as a line of its own. */
+export interface LineFault {
+  kind: 'fault';
+  code: 'corrupt';
+  /** Samples with from ≤ at < to are missing. */
+  from: number;
+  to: number;
+}
+
+/**
+ * One sample as in the room per line, ascending; a page at a time, so a slow reader holds nothing but one page. A minute that cannot be
+ * read is told as a LineFault, before the page in which it would stand.
+ */
+export async function* samplesAsNdjson(history: HistoryParts, range: SampleRange): AsyncGenerator<string> {
+  const faults: LineFault[] = [];
+  const told = (): string => lines(faults.splice(0));
+  const parts: HistoryParts = {
+    ...history,
+    corrupt(error, chunk) {
+      history.corrupt?.(error, chunk);
+      faults.push({ kind: 'fault', code: 'corrupt', from: chunk.at, to: chunk.at + minuteMs });
+    },
+  };
+  for await (const page of readRaw(parts, { host: range.host, fromMs: range.from, toMs: range.to })) {
+    yield told() + lines(page.map(toSample));
+  }
+  if (faults.length > 0) yield told();
 }
 
 /** An agent may name metrics as it likes: so many columns are more than any program reads. */
 const maxColumns = 10_000;
 
-/** A column per metric that occurs in the range, which takes a reading of its own to know. Throws AppError invalid for too many. */
-export async function* samplesAsCsv(sql: Sql, { host, from, to }: SampleRange): AsyncGenerator<string> {
+/**
+ * A column per metric that occurs in the range, which takes a reading of its own to know. Minutes that cannot be read are left out.
+ * Throws AppError invalid for too many.
+ */
+export async function* samplesAsCsv(history: HistoryParts, { host, from, to }: SampleRange): AsyncGenerator<string> {
   const found = new Set<string>();
-  for await (const page of streamSamples(sql, host, from, to)) {
-    for (const frame of page) for (const name in (JSON.parse(frame) as Sample).metrics) found.add(name);
+  const range = { host, fromMs: from, toMs: to };
+  for await (const page of readRaw({ sql: history.sql, names: history.names }, range)) {
+    for (const { metrics } of page) for (const name in metrics) found.add(name);
     if (found.size > maxColumns) {
       throw new AppError('invalid', `from, to: more than ${maxColumns} metrics in this range; ask for less, or for NDJSON.`);
     }
   }
   const names = [...found].sort((a, b) => (a < b ? -1 : 1));
   yield `${['at', 'boot', 'seq', ...names.map(csvCell)].join(',')}\r\n`;
-  for await (const page of streamSamples(sql, host, from, to)) {
-    yield page.map((frame) => csvLine(JSON.parse(frame) as Sample, names)).join('');
-  }
+  for await (const page of readRaw(history, range)) yield page.map((sample) => csvLine(sample, names)).join('');
 }
 
-const csvLine = ({ at, boot, seq, metrics }: Sample, names: string[]): string =>
+const lines = (values: readonly object[]): string => values.map((value) => `${JSON.stringify(value)}\n`).join('');
+const toSample = ({ at, seq, boot, metrics }: ChunkSample): Sample => ({ kind: 'sample', at, seq, boot, metrics });
+
+const csvLine = ({ at, boot, seq, metrics }: ChunkSample, names: string[]): string =>
   `${at},${boot},${seq},${names.map((name) => (Object.hasOwn(metrics, name) ? metrics[name] : '')).join(',')}\r\n`;
 
 /** Names come from agents: one that a spreadsheet would run as a formula gets an apostrophe before it. */

@@ -16,6 +16,9 @@ import { groupRoutes } from './groups.ts';
 import { guard } from './guards.ts';
 import { refuseForeignPages, setSecurityHeaders } from './headers.ts';
 import { hostSampleRoutes } from './hostSamples.ts';
+import type { SampleNeeds } from './hostSamples.ts';
+import { hostSeriesRoutes } from './hostSeries.ts';
+import type { SeriesNeeds } from './hostSeries.ts';
 import { hostRoutes } from './hosts.ts';
 import type { HostRouteNeeds } from './hosts.ts';
 import { hubRoutes } from './hub.ts';
@@ -34,7 +37,9 @@ import { serveWebUi } from './webUi.ts';
 export type ApiParts = AuthNeeds &
   EnrolNeeds &
   HostRouteNeeds &
-  RoomNeeds & {
+  RoomNeeds &
+  SampleNeeds &
+  SeriesNeeds & {
     log: Log;
     metrics: Pick<Metrics, 'http' | 'error'>;
     allowedOrigins: readonly string[];
@@ -92,7 +97,8 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
       // Answers are for the one who asked, and true for a moment.
       scope.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
       authRoutes(api, parts);
-      for (const routes of [meRoutes, hostRoutes, hostSampleRoutes, groupRoutes, roomRoutes, agentRoutes, hubRoutes]) routes(api, parts);
+      for (const routes of [meRoutes, hostRoutes, hostSampleRoutes, hostSeriesRoutes, groupRoutes, roomRoutes, agentRoutes, hubRoutes])
+        routes(api, parts);
     },
     { prefix: '/api/v1' },
   );

@@ -39,7 +39,7 @@ export function sendProblem(
   const { code, detail } = explained ?? { code: 'internal', detail: faults.internal.title };
   const { status, title } = faults[code];
   if (code === 'unauthorized') void reply.header('www-authenticate', 'Bearer');
-  if (code === 'unavailable') void reply.header('retry-after', '2');
+  if (code === 'unavailable' || code === 'busy') void reply.header('retry-after', '2');
   if (code === 'too_many_requests') void reply.header('retry-after', '60');
   const problem: Problem = { type: 'about:blank', title, status, code, detail, request: request.id };
   // As bytes: a serializer of the route knows only its good answers.

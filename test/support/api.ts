@@ -9,7 +9,9 @@ import { createLoginLimits } from '../../src/auth/loginLimits.ts';
 import { createPasswords } from '../../src/auth/passwords.ts';
 import { createRefreshTokens } from '../../src/auth/refreshToken.ts';
 import { deriveKeys } from '../../src/auth/secretKey.ts';
+import { MetricNames } from '../../src/data/metricNames.ts';
 import { migrate } from '../../src/db/migrate.ts';
+import { Reader } from '../../src/db/reader.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { newId } from '../../src/lib/id.ts';
 import { createLog } from '../../src/ops/log.ts';
@@ -52,6 +54,15 @@ export async function startTestApi(
   const conversation: ConversationParts = { sql, hub, clock, stream: new ConversationStream({ sql, epoch }) };
   const told = { ended: [] as string[], reused: [] as string[], replaced: [] as string[], deleted: [] as string[] };
   const publicUrl = over.publicUrl ?? 'http://localhost:8080';
+  const corrupt: string[] = [];
+  const history = {
+    sql,
+    names: new MetricNames(),
+    corrupt: (error: Error, { tier, at }: { tier: string; at: number }): void => void corrupt.push(`${tier} ${at}: ${error.message}`),
+  };
+  const reader = new Reader({ sql });
+  const dayMs = 86_400_000;
+  const kept = { raw: dayMs, '10s': 7 * dayMs, '1m': 90 * dayMs, '1h': 3 * 365 * dayMs };
 
   const api = await createApi({
     log,
@@ -74,11 +85,14 @@ export async function startTestApi(
     tokenReused: (session) => void told.reused.push(session),
     keyReplaced: (host) => void told.replaced.push(host),
     hostDeleted: (host) => void told.deleted.push(host.id),
+    history,
+    series: { reader, clock, kept: () => kept, names: history.names, corrupt: history.corrupt },
     webRoot: over.webRoot ?? '/nonexistent',
     version: '0.0.0',
   });
   await api.listen({ host: '127.0.0.1', port: 0 });
   whenDone(async () => {
+    reader.close();
     await api.close();
     await hub.close();
     metrics.close();
@@ -98,6 +112,10 @@ export async function startTestApi(
     refreshTokens,
     conversation,
     metrics,
+    names: history.names,
+    kept,
+    /** What could not be read. */
+    corrupt,
     told,
     lines,
     publicUrl,
