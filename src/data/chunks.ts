@@ -70,9 +70,9 @@ export async function readChunks(sql: Sql, host: string, fromMs: number, toMs: n
 }
 
 /** The newest chunk of a host's publications of one kind. */
-export async function newestChunk(sql: Sql, host: string, kind: SampleRow['kind']): Promise<{ data: Buffer } | undefined> {
-  const [chunk] = await sql<{ data: Buffer }[]>`
-    select data from sample_chunk where host = ${host} and kind = ${kind} order by minute desc limit 1`;
+export async function newestChunk(sql: Sql, host: string, kind: SampleRow['kind']): Promise<{ minute: number; data: Buffer } | undefined> {
+  const [chunk] = await sql<{ minute: number; data: Buffer }[]>`
+    select (extract(epoch from minute) * 1000)::float8 as minute, data from sample_chunk where host = ${host} and kind = ${kind} order by sample_chunk.minute desc limit 1`;
   return chunk;
 }
 

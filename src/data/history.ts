@@ -1,17 +1,20 @@
 /** The history of a host as a whole: raw samples out of chunks and hot rows, and rollups. */
 
 import { ChunkError } from '../chunks/bytes.ts';
+import type { Stamp } from '../chunks/head.ts';
 import { UnknownName } from '../chunks/names.ts';
+import { decodeProcesses } from '../chunks/processes.ts';
 import { decodeRollups } from '../chunks/rollups.ts';
 import type { RollupBlock } from '../chunks/rollups.ts';
 import { decodeChunk, decodeColumns, toColumns } from '../chunks/samples.ts';
 import type { ChunkSample, SampleColumns } from '../chunks/samples.ts';
 import type { Sql } from '../db/database.ts';
-import { deleteChunks, nextMinute, readChunks } from './chunks.ts';
+import { deleteChunks, newestChunk, nextMinute, readChunks } from './chunks.ts';
 import type { StoredChunk } from './chunks.ts';
 import type { MetricNames } from './metricNames.ts';
 import { deleteRollups, readRollupRows } from './rollups.ts';
-import { deleteSamples, readHotMinutes } from './samples.ts';
+import { deleteSamples, newestFrames, readHotMinutes } from './samples.ts';
+import type { StoredFrame } from './samples.ts';
 import { deleteWork } from './sealWork.ts';
 import { minuteMs, tiers } from './tiers.ts';
 import type { RollupTier, Tier } from './tiers.ts';
@@ -92,6 +95,31 @@ export async function* readRollups(parts: HistoryParts, tier: RollupTier, range:
     sinceMs = rows.at(-1)!.at + rowMs;
   }
 }
+
+/**
+ * The newest publications of a host, newest first, at most `limit` of each kind. Those of a host that is away for long are in chunks only:
+ * then its last minute.
+ */
+export async function newestPublications(parts: HistoryParts, host: string, limit: number): Promise<StoredFrame[]> {
+  const rows = await newestFrames(parts.sql, host, limit);
+  if (rows.length > 0) return rows;
+  const frames: StoredFrame[] = [];
+  const samples = await newestChunk(parts.sql, host, 'sample');
+  if (samples) {
+    for (const sample of (await decode(parts, host, 'raw', samples.minute, () => decodeChunk(samples.data, parts.names.nameOf))) ?? []) {
+      frames.push({ kind: 'sample', ...stampOf(sample), frame: JSON.stringify({ kind: 'sample', ...sample }) });
+    }
+  }
+  const lists = await newestChunk(parts.sql, host, 'processes');
+  if (lists) {
+    for (const list of (await decode(parts, host, 'raw', lists.minute, () => decodeProcesses(lists.data))) ?? []) {
+      frames.push({ kind: 'processes', ...stampOf(list), frame: JSON.stringify({ kind: 'processes', ...list }) });
+    }
+  }
+  return frames.sort((a, b) => b.at - a.at || b.seq - a.seq);
+}
+
+const stampOf = ({ at, boot, seq }: Stamp): Stamp => ({ at, boot, seq });
 
 /** Forgets everything a host ever sent. */
 export async function deleteHistory(sql: Sql, host: string): Promise<void> {

@@ -1,6 +1,7 @@
 /** Positions and recent publications of `host:` rooms, from memory first, then from PostgreSQL. */
 
-import { newestFrames } from '../data/samples.ts';
+import { newestPublications } from '../data/history.ts';
+import { MetricNames } from '../data/metricNames.ts';
 import type { StoredFrame } from '../data/samples.ts';
 import type { Sql } from '../db/database.ts';
 import type { Range, Stream, StreamEntry, StreamPage } from '../hub/stream.ts';
@@ -17,6 +18,8 @@ const askEveryMs = 1_000;
 
 export interface SampleStreamOptions {
   sql: Sql;
+  /** Those that others learned already. */
+  names?: MetricNames;
   /** All hosts together; each gets an equal part, at most 1 MiB. */
   maxBytes?: number;
   /** Beyond it, the host heard of longest ago is forgotten; PostgreSQL still has it. */
@@ -37,6 +40,7 @@ export class SampleStream implements Stream {
   /** A position ahead of ours is the agent's word: this replica is behind. */
   readonly trustsAhead = true;
   readonly #sql: Sql;
+  readonly #names: MetricNames;
   readonly #maxBytes: number;
   readonly #maxHosts: number;
   /** By host id, the one heard of longest ago first. */
@@ -45,6 +49,7 @@ export class SampleStream implements Stream {
 
   constructor(options: SampleStreamOptions) {
     this.#sql = options.sql;
+    this.#names = options.names ?? new MetricNames();
     this.#maxBytes = options.maxBytes ?? 128 * 1024 * 1024;
     this.#maxHosts = options.maxHosts ?? 10_000;
   }
@@ -125,7 +130,7 @@ export class SampleStream implements Stream {
   #load(host: string): Promise<void> {
     let loading = this.#loading.get(host);
     if (!loading) {
-      loading = newestFrames(this.#sql, host, keptEntries)
+      loading = newestPublications({ sql: this.#sql, names: this.#names }, host, keptEntries)
         .then((frames) => this.#merge(host, frames))
         .finally(() => this.#loading.delete(host));
       this.#loading.set(host, loading);

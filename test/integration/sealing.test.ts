@@ -7,6 +7,7 @@ import { PartitionKeeper, hotKeptMs } from '../../src/data/partitions.ts';
 import { insertSamples } from '../../src/data/samples.ts';
 import { countWork } from '../../src/data/sealWork.ts';
 import { newId } from '../../src/lib/id.ts';
+import { SampleStream } from '../../src/streams/samples.ts';
 import { freshDatabase } from '../support/database.ts';
 import {
   addHosts,
@@ -177,4 +178,21 @@ test('more names than the table takes stand in the chunks themselves', async () 
   await sql`delete from sample_hot`;
   const all = await read({ sql, names: new MetricNames() }, host!, start, thisMinute);
   expect(all.map((sample) => sample.metrics)).toEqual(given.map((row) => JSON.parse(row.frame).metrics));
+});
+
+test('a host that is away for long is still known by its last minute', async () => {
+  const { sql } = await freshDatabase(onTestFinished);
+  const [host] = await addHosts(sql, 1);
+  const start = thisMinute - 2 * minuteMs;
+  await openSince(sql, start);
+  await insertSamples(sql, [...rows(host!, start, thisMinute), processesRow(host!, thisMinute - 30_500)]);
+  await sealerOf(sql).seal();
+  await sql`delete from sample_hot`;
+  const stream = new SampleStream({ sql });
+  const last = sampleRow(host!, thisMinute - 1_000);
+  const page = await stream.read(`host:${host}`, { limit: 10, reverse: true });
+  expect(page.top).toEqual({ offset: last.seq, epoch: boot });
+  expect(page.entries.map((entry) => JSON.parse(entry.data))[0]).toEqual(JSON.parse(last.frame));
+  expect(stream.latest(host!).sample).toEqual(JSON.parse(last.frame));
+  expect(stream.latest(host!).processes).toEqual(JSON.parse(processesRow(host!, thisMinute - 30_500).frame));
 });
