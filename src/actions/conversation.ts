@@ -31,16 +31,21 @@ export async function commitAndPublish<Item extends TimelineItem>(
   room: string,
   change: (tx: Sql, offset: number) => Promise<Change<Item>>,
 ): Promise<Item> {
-  const { item, entry } = await parts.sql.begin(async (tx) => {
+  const { offset, changed } = await parts.sql.begin(async (tx) => {
     const offset = await nextOffset(tx, room);
     if (offset === undefined) throw new AppError('not_found', 'There is no such room.');
     const changed = await change(tx, offset);
-    const data = JSON.stringify(changed.item);
-    await insertPublication(tx, room, { offset, data, info: changed.info });
-    return { item: changed.item, entry: { offset, data, info: changed.info ?? undefined } };
+    await insertPublication(tx, room, { offset, data: JSON.stringify(changed.item), info: changed.info });
+    return { offset, changed };
   });
+  show(parts, room, { ...changed, offset });
+  return changed.item;
+}
+
+/** Shows what is committed to all members of the room; what they have seen already they do not see again. */
+export function show(parts: ConversationParts, room: string, { item, offset, info }: Change<TimelineItem> & { offset: number }): void {
   const name = conversationRoom(room);
+  const entry = { offset, data: JSON.stringify(item), info: info ?? undefined };
   parts.stream.add(name, entry);
   parts.hub.publish(name, { ...entry, epoch: parts.stream.epoch });
-  return item;
 }

@@ -10,7 +10,7 @@ import { checkMessageDraft, textFault } from '../protocol/checks.ts';
 import type { Author, Message, MessageDraft } from '../protocol/kinds.ts';
 import type { Role } from '../protocol/rest.ts';
 import { conversationRoom } from '../protocol/rooms.ts';
-import { commitAndPublish } from './conversation.ts';
+import { commitAndPublish, show } from './conversation.ts';
 import type { Change, ConversationParts } from './conversation.ts';
 
 /** Who writes, with the role on the room's group. */
@@ -24,10 +24,12 @@ export interface Writer {
 /** Undoes the transaction of a retry: what it wants stands already. */
 class AlreadyPosted extends Error {
   readonly posted: Message;
+  readonly offset: number;
 
-  constructor(message: Message) {
+  constructor(message: Message, offset: number) {
     super('already posted');
     this.posted = message;
+    this.offset = offset;
   }
 }
 
@@ -54,8 +56,11 @@ export async function postMessage(
     });
     return { message, created: true };
   } catch (error) {
-    if (error instanceof AlreadyPosted) return { message: error.posted, created: false };
-    throw error;
+    if (!(error instanceof AlreadyPosted)) throw error;
+    const { posted: message, offset } = error;
+    // The answer to the first commit may have been lost before it was shown.
+    show(parts, room, { item: message, offset, info: infoOf(writer) });
+    return { message, created: false };
   }
 }
 
@@ -98,7 +103,7 @@ function allow(allowed: boolean, role: Role | undefined, detail: string): void {
 async function refuseRepeat(tx: Sql, room: string, author: Author, draft: MessageDraft): Promise<void> {
   if (draft.key === undefined) return;
   const known = await findByKey(tx, room, author.id, draft.key);
-  if (known?.item.kind === 'message') throw new AlreadyPosted(known.item);
+  if (known?.item.kind === 'message') throw new AlreadyPosted(known.item, known.offset);
 }
 
 async function checkThread(tx: Sql, room: string, thread: string): Promise<void> {

@@ -85,7 +85,8 @@ test('random posts, retries, edits and deletions: the order of commits is the or
         select "offset"::float8 as "offset", data from publication where room = ${id} order by "offset"`;
       const all = stored.map((row) => row.offset);
       expect(all).toEqual(Array.from({ length: all.length }, (_, i) => i + 1));
-      expect(published.flat().toSorted((a, b) => a - b)).toEqual(all);
+      // A retry shows once more what it finds; whoever has seen it is not shown it again.
+      expect([...new Set(published.flat())].toSorted((a, b) => a - b)).toEqual(all);
       const keys = await hub.sql<
         { n: number }[]
       >`select count(*)::int as n from message where room = ${id} group by author, key having key is not null`;
