@@ -63,31 +63,49 @@ function isExact(value: number, power: number): boolean {
 /** `flags` are added to the kind byte. All within ±2^50. */
 export function writeWholes(to: ByteWriter, values: readonly number[], flags = 0): void {
   const first = values[0] ?? 0;
-  if (values.every((value) => value === first)) {
+  let least = first;
+  let divisor = 0;
+  for (let i = 1; i < values.length; i++) {
+    const value = values[i]!;
+    if (value < least) least = value;
+    if (divisor !== 1 && value !== values[i - 1]) divisor = commonDivisor(divisor, value - values[i - 1]!);
+  }
+  if (divisor === 0) {
     to.byte(modes.constant | flags);
     to.signed(first);
     return;
   }
-  const least = values.reduce((a, b) => Math.min(a, b));
-  const plain = values.map((value) => value - least);
-  const delta = changes(values);
-  const delta2 = changes(delta);
-  const ways: [mode: number, base: number, rest: number[]][] = [
-    [modes.plain, least, plain],
-    [modes.delta, first, delta.map(zigzag)],
-    [modes.delta2, first, [delta[0]!, ...delta2].map(zigzag)],
-  ];
-  const divisor = delta.reduce(commonDivisor, 0);
-  if (divisor > 1) {
-    ways[0]![2] = plain.map((value) => value / divisor);
-    ways[1]![2] = delta.map((value) => zigzag(value / divisor));
-    ways[2]![2] = [delta[0]!, ...delta2].map((value) => zigzag(value / divisor));
-  }
-  const [mode, base, rest] = ways.reduce((best, way) => (bits(way[2]) < bits(best[2]) ? way : best));
+  const mode = bestMode(values, least);
   to.byte(mode | flags | (divisor > 1 ? hasDivisor : 0));
-  to.signed(base);
+  to.signed(mode === modes.plain ? least : first);
   if (divisor > 1) to.varint(divisor);
-  for (const value of rest) to.varint(value);
+  if (mode === modes.plain) {
+    for (const value of values) to.varint((value - least) / divisor);
+    return;
+  }
+  let change = 0;
+  for (let i = 1; i < values.length; i++) {
+    const next = values[i]! - values[i - 1]!;
+    to.signed((mode === modes.delta ? next : next - change) / divisor);
+    change = next;
+  }
+}
+
+/** The mode whose numbers are the smallest. A common divisor makes them smaller in each alike. */
+function bestMode(values: readonly number[], least: number): number {
+  let plain = bits(values[0]! - least);
+  let delta = 0;
+  let delta2 = 0;
+  let change = 0;
+  for (let i = 1; i < values.length; i++) {
+    const next = values[i]! - values[i - 1]!;
+    plain += bits(values[i]! - least);
+    delta += bits(zigzag(next));
+    delta2 += bits(zigzag(next - change));
+    change = next;
+  }
+  if (plain <= delta && plain <= delta2) return modes.plain;
+  return delta <= delta2 ? modes.delta : modes.delta2;
 }
 
 /** What writeWholes wrote, given its kind byte. */
@@ -129,17 +147,11 @@ function readFloats(from: ByteReader, count: number): number[] {
   return Array.from({ length: count }, (_, i) => data.readDoubleBE(8 * i));
 }
 
-const changes = (values: readonly number[]): number[] => values.slice(1).map((value, i) => value - values[i]!);
-
 function commonDivisor(a: number, b: number): number {
   let [large, small] = [Math.abs(a), Math.abs(b)];
   while (small > 0) [large, small] = [small, large % small];
   return large;
 }
 
-/** About how much the values hold; what deflate makes of them goes with it. */
-function bits(values: readonly number[]): number {
-  let sum = 0;
-  for (const value of values) sum += value < 2 ** 32 ? 32 - Math.clz32(value) : 33 + Math.log2(value / 2 ** 32);
-  return sum;
-}
+/** How many bits a number has; what deflate makes of it goes with that. */
+const bits = (value: number): number => (value < 2 ** 32 ? 32 - Math.clz32(value) : 33 + Math.log2(value / 2 ** 32));

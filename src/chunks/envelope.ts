@@ -1,6 +1,6 @@
 /** Wraps what a chunk holds: format and version, checksum, compression. */
 
-import { constants, crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
+import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib';
 import { ChunkError } from './bytes.ts';
 
 /** What is inside; a number, once given, keeps its meaning. */
@@ -10,13 +10,15 @@ export type Content = keyof typeof contents;
 const version = 1;
 const headBytes = 6;
 const deflated = 0x80;
+/** Less than that shrinks by a sixth at most, and is read three times as fast as it is. */
+const worthBytes = 1024;
 /** A minute of 2,000 metrics every 20 ms; whatever claims to be more is refused before it takes the memory. */
 export const maxContentBytes = 48 * 1024 * 1024;
 
 /** Layout: version, content (| 0x80 where deflated), CRC-32 of the rest (4 bytes, low first), content. Throws ChunkError where it is too large. */
 export function wrap(content: Content, data: Uint8Array): Buffer {
   if (data.length > maxContentBytes) throw new ChunkError(`${data.length} bytes are more than a chunk may hold`);
-  const packed = deflateRawSync(data, { level: 9, memLevel: 9, strategy: constants.Z_DEFAULT_STRATEGY });
+  const packed = data.length < worthBytes ? data : deflateRawSync(data, { level: 9, memLevel: 9 });
   const smaller = packed.length < data.length;
   const body = smaller ? packed : data;
   const chunk = Buffer.allocUnsafe(headBytes + body.length);

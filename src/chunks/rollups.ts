@@ -132,16 +132,23 @@ export function decodeRollups(chunk: Uint8Array, nameOf: NameOf, wanted?: (name:
   if (count > 100_000) throw new ChunkError(`${count} buckets are too many`);
   const at = readWholes(from, count);
   const counts = readWholes(from, count);
+  const usedOfAll = countUsed(counts);
   const series = new Map<string, RollupSeries>();
   for (const name of readNames(from, nameOf)) {
     const kind = from.byte();
     const n = kind & flags.ownCounts ? counts.map(() => from.varint()) : counts;
-    const used = n.reduce((sum, one) => sum + (one > 0 ? 1 : 0), 0);
+    const used = n === counts ? usedOfAll : countUsed(n);
     if (wanted && !wanted(name)) skip(from, kind, used);
     else series.set(name, spread(n, kind & flags.floats ? readFloats(from, used) : readScaled(from, kind, used)));
   }
   from.end();
   return { at, series };
+}
+
+function countUsed(n: readonly number[]): number {
+  let used = 0;
+  for (const one of n) if (one > 0) used++;
+  return used;
 }
 
 type Extent = Omit<RollupSeries, 'n'>;
@@ -171,8 +178,13 @@ function readFloats(from: ByteReader, used: number): Extent {
 
 function skip(from: ByteReader, kind: number, used: number): void {
   if (kind & flags.floats) from.bytes(24 * used);
-  else if (kind & flags.flat) from.skip(used);
-  else readScaled(from, kind & 0xf, used);
+  else {
+    from.skip(used);
+    if (kind & flags.flat) return;
+    let averages = 0;
+    for (let i = 0; i < used; i++) if (from.varint() > 0) averages++;
+    from.skip(averages);
+  }
 }
 
 /** Puts NaN where the bucket lacks the metric. */
