@@ -16,6 +16,7 @@ export const tools = {
   postgresql: { programs: ['postgres'], package: 'postgresql' },
   redis: { programs: ['redis-server'], package: 'redis-server' },
   ip: { programs: ['ip'], package: 'iproute2' },
+  nft: { programs: ['nft'], package: 'nftables' },
   faketime: { programs: ['faketime'], package: 'faketime' },
   vmstat: { programs: ['vmstat'], package: 'procps' },
   ps: { programs: ['ps'], package: 'procps' },

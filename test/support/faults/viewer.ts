@@ -1,0 +1,65 @@
+/** A person who watches hosts with the SDK of the page, and writes down what is shown. */
+
+import { Centrifuge } from 'centrifuge';
+import { WebSocket } from 'ws';
+import type { AgentPublication } from '../../../src/protocol/kinds.ts';
+import { hostRoom } from '../../../src/protocol/rooms.ts';
+import type { Seen } from './checker.ts';
+
+export interface Viewer {
+  /** What was shown of each host, in order. */
+  views(): Seen[][];
+  /** Publications shown so far. */
+  readonly seen: number;
+  /** Times the line was lost. */
+  readonly breaks: number;
+  /** Ms from `at` to being shown, as far as both clocks agree, since the last call. */
+  takeLags(): number[];
+  close(): void;
+}
+
+/** Resolves once all rooms are joined. `token` gives a fresh access token. */
+export async function startViewer(hubUrl: string, token: () => Promise<string>, hosts: readonly string[]): Promise<Viewer> {
+  const views = new Map<string, Seen[]>(hosts.map((host) => [host, []]));
+  let [seen, breaks] = [0, 0];
+  let lags: number[] = [];
+  const client = new Centrifuge(`${hubUrl.replace('http', 'ws')}/connection/websocket`, {
+    websocket: WebSocket,
+    getToken: token,
+    minReconnectDelay: 100,
+    maxReconnectDelay: 2_000,
+  });
+  client.on('connecting', ({ code }) => {
+    if (code !== 0) breaks += 1;
+  });
+  const rooms = [...views].map(([host, view]) => {
+    const room = client.newSubscription(hostRoom(host), { minResubscribeDelay: 50, maxResubscribeDelay: 1_000 });
+    room.on('publication', ({ data }: { data: AgentPublication }) => {
+      view.push({ boot: data.boot, seq: data.seq });
+      seen += 1;
+      lags.push(Date.now() - data.at);
+    });
+    room.on('subscribed', ({ wasRecovering, recovered }) => {
+      if (!wasRecovering || !recovered) view.push({ mark: true });
+    });
+    room.subscribe();
+    return room;
+  });
+  client.connect();
+  await Promise.all(rooms.map((room) => room.ready(30_000)));
+  return {
+    views: () => [...views.values()],
+    get seen() {
+      return seen;
+    },
+    get breaks() {
+      return breaks;
+    },
+    takeLags: () => {
+      const taken = lags;
+      lags = [];
+      return taken;
+    },
+    close: () => client.disconnect(),
+  };
+}
