@@ -121,8 +121,14 @@ async function authorised(
   return request(method, path, { ...init, token: await accessToken() });
 }
 
-export async function call<T>(method: Method, path: string, body?: unknown, headers?: Record<string, string>): Promise<T> {
-  return read<T>(await authorised(method, path, { body, headers }));
+export async function call<T>(
+  method: Method,
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+  signal?: AbortSignal,
+): Promise<T> {
+  return read<T>(await authorised(method, path, { body, headers, signal }));
 }
 
 /** The body of an answer as it arrives. */

@@ -2,19 +2,23 @@
 
 import { useEffect, useRef } from 'react';
 import { useStore } from '../lib/store.ts';
-import { none, percent } from '../lib/format.ts';
-import type { SampleStore } from '../state/samples.ts';
-import { valueAt } from './columns.ts';
+import { none } from '../lib/format.ts';
+import type { Rows } from '../state/rows.ts';
+import { figuresOf } from './figures.ts';
 import { Heat } from './heat.ts';
 import type { Palette } from './palette.ts';
-import { type DataState, Plot } from './plot.ts';
+import type { DataState } from './paint.ts';
+import { Plot } from './plot.ts';
 import type { Strip } from './strips.ts';
 import type { View } from './view.ts';
 
 export interface StripViewProps {
   strip: Strip;
   view: View;
-  store: SampleStore;
+  /** What the window shows. */
+  rows: () => Rows;
+  /** Where the newest figures stand. */
+  samples: Rows;
   palette: () => Palette;
   state: () => DataState;
   /** Phone: the title stands above the plot. */
@@ -24,41 +28,7 @@ export interface StripViewProps {
 const heatPx = 21;
 const compactPlotPx = 96;
 
-/** Texts of the gutter in a row of samples; −1: no sample near. */
-function figuresOf(strip: Strip, store: SampleStore, row: number, compact: boolean): { headline: string; values: string[] } {
-  const numbers = strip.series.map((series) => (row < 0 ? NaN : valueAt(store, series, lastKnown(store, series.metrics, row))));
-  const values = numbers.map((value, index) => (Number.isNaN(value) ? none : strip.series[index]!.format(value)));
-  return { values, headline: headlineOf(strip, store, row, numbers, values, compact) };
-}
-
-/** Metrics read every 10 s stand in few rows: the newest row within 15 s that has one. */
-function lastKnown(store: SampleStore, metrics: readonly string[], row: number): number {
-  const column = store.column(metrics[0] ?? '');
-  if (!column) return row;
-  for (let back = row; back >= 0 && row - back < 15; back -= 1) if (!Number.isNaN(column[back]!)) return back;
-  return row;
-}
-
-function headlineOf(strip: Strip, store: SampleStore, row: number, numbers: number[], values: string[], compact: boolean): string {
-  const { headline } = strip;
-  if (compact && strip.phone === 'both') return strip.id === 'network' ? `↓ ${values[0]}  ↑ ${values[1]}` : `${values[0]}  ${values[1]}`;
-  if ('text' in headline) return headline.text;
-  if ('stack' in headline) {
-    const sum = numbers.reduce(
-      (total, value, index) => (strip.series[index]!.look === 'stack' && !Number.isNaN(value) ? total + value : total),
-      0,
-    );
-    return row < 0 ? none : headline.format(Math.min(1, sum));
-  }
-  if ('ratioOf' in headline) {
-    const total = row < 0 ? undefined : store.column(headline.ratioOf)?.[row];
-    if (compact) return values[headline.series]!;
-    return total ? percent(numbers[headline.series]! / total) : none;
-  }
-  return values[headline.series] ?? none;
-}
-
-export function StripView({ strip, view, store, palette, state, compact }: StripViewProps) {
+export function StripView({ strip, view, rows, samples, palette, state, compact }: StripViewProps) {
   const section = useRef<HTMLElement>(null);
   const plotRoot = useRef<HTMLDivElement>(null);
   const heatCanvas = useRef<HTMLCanvasElement>(null);
@@ -79,7 +49,7 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
       {
         strip,
         view,
-        store,
+        rows,
         palette,
         state,
         topPx: strip.id === 'cpu' && !compact ? 22 : 6,
@@ -102,19 +72,20 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
     );
     const leave = [view.addLayer(plot)];
     if (withHeat && heatCanvas.current) {
-      const heat = new Heat(heatCanvas.current, { cores: strip.cores!, view, store, palette });
+      const heat = new Heat(heatCanvas.current, { cores: strip.cores!, view, rows, palette });
       leave.push(view.addLayer(heat), () => heat.close());
     }
 
     const write = (): void => {
       const at = view.crossTime.get();
       // An agent that is away has no figures of now.
-      const newest = view.freshness.get() === 'offline' ? -1 : store.length - 1;
-      const row = at === null ? newest : store.rowNear(at, 2_600);
-      const figures = figuresOf(strip, store, row, compact);
+      const newest = view.freshness.get() === 'offline' ? -1 : samples.length - 1;
+      const source = at === null ? samples : rows();
+      const figures = figuresOf(strip, source, at === null ? newest : source.rowNear(at, 2_600), compact);
       if (headline.textContent !== figures.headline) headline.textContent = figures.headline;
       cells.forEach((cell, index) => {
         if (cell.textContent !== figures.values[index]) cell.textContent = figures.values[index]!;
+        if (cell.title !== figures.ranges[index]) cell.title = figures.ranges[index]!;
       });
     };
     let shown = '';
@@ -131,12 +102,12 @@ export function StripView({ strip, view, store, palette, state, compact }: Strip
       });
     };
     write();
-    leave.push(store.follow(write), view.freshness.follow(write), view.crossTime.follow(write), view.onFrame(moveDots));
+    leave.push(samples.follow(write), view.freshness.follow(write), view.crossTime.follow(write), view.onFrame(moveDots));
     return () => {
       for (const stop of leave) stop();
       plot.close();
     };
-  }, [strip, view, store, palette, state, compact, height, withHeat]);
+  }, [strip, view, rows, samples, palette, state, compact, height, withHeat]);
 
   return (
     <section className="strip" ref={section} style={compact ? undefined : { height: strip.height }} aria-label={strip.title}>

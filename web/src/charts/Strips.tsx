@@ -10,7 +10,7 @@ import { columnsOf } from './columns.ts';
 import { followCross } from './Flag.tsx';
 import { Lane } from './Lane.tsx';
 import { readPalette } from './palette.ts';
-import type { DataState } from './plot.ts';
+import type { DataState } from './paint.ts';
 import { signatureOf, type Strip, stripsOf } from './strips.ts';
 import { StripView } from './StripView.tsx';
 import { useAnchor } from './useAnchor.ts';
@@ -118,7 +118,8 @@ export function Strips({ room, view, items, now, onPick, compact, children }: St
                 key={`${strip.id}${compact}`}
                 strip={strip}
                 view={view}
-                store={room.samples}
+                rows={room.rows}
+                samples={room.samples}
                 palette={readPaletteNow}
                 state={state}
                 compact={compact}
@@ -204,7 +205,7 @@ function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   const from = anchor.end - anchor.windowMs;
   const { offlineSince, staleSince } = state();
   const words: { text: string; from: number; to: number }[] = gaps.map((gap) => ({ text: 'back-filled', ...gap }));
-  for (const hole of columnsOf(room.samples, [], from, anchor.end).holes) words.push({ text: 'no data', ...hole });
+  for (const hole of columnsOf(room.rows(), [], from, anchor.end).holes) words.push({ text: 'no data', ...hole });
   if (offlineSince !== null) words.push({ text: 'agent offline', from: offlineSince, to: anchor.end });
   else if (staleSince !== null) words.push({ text: 'no sample', from: staleSince, to: anchor.end });
   const bands = items

@@ -1,7 +1,6 @@
 /** The strip of per-core heat: one row per core, brighter where it was busier. */
 
-import type { SampleStore } from '../state/samples.ts';
-import { holeMs } from './columns.ts';
+import type { Rows } from '../state/rows.ts';
 import { Mover } from './mover.ts';
 import { partsOf, type Palette } from './palette.ts';
 import type { Layer, View } from './view.ts';
@@ -13,24 +12,26 @@ export class Heat implements Layer {
   readonly #canvas: HTMLCanvasElement;
   readonly #cores: readonly string[];
   readonly #view: View;
-  readonly #store: SampleStore;
+  readonly #rows: () => Rows;
   readonly #palette: () => Palette;
-  #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1 };
+  #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1, rows: undefined as Rows | undefined };
   readonly #mover: Mover;
 
-  constructor(canvas: HTMLCanvasElement, options: { cores: readonly string[]; view: View; store: SampleStore; palette: () => Palette }) {
+  constructor(canvas: HTMLCanvasElement, options: { cores: readonly string[]; view: View; rows: () => Rows; palette: () => Palette }) {
     this.#canvas = canvas;
     this.#cores = options.cores;
     this.#view = options.view;
-    this.#store = options.store;
+    this.#rows = options.rows;
     this.#palette = options.palette;
     this.#mover = new Mover(options.view, 2 * aheadMs);
   }
 
   isDue(end: number): boolean {
     const drawn = this.#drawn;
+    const rows = this.#rows();
     return (
-      drawn.version !== this.#store.version ||
+      drawn.rows !== rows ||
+      drawn.version !== rows.version ||
       drawn.width !== this.#view.width.get() ||
       drawn.windowMs !== this.#view.windowMs.get() ||
       drawn.look !== this.#view.look.get() ||
@@ -45,20 +46,21 @@ export class Heat implements Layer {
     const windowMs = this.#view.windowMs.get();
     const perPx = windowMs / width;
     const columns = Math.ceil(width + aheadMs / perPx);
-    const rows = Math.min(maxRows, this.#cores.length);
-    this.#drawn = { end, version: this.#store.version, width, windowMs, look: this.#view.look.get() };
+    const lines = Math.min(maxRows, this.#cores.length);
+    const rows = this.#rows();
+    this.#drawn = { end, version: rows.version, width, windowMs, look: this.#view.look.get(), rows };
     this.#canvas.width = columns;
-    this.#canvas.height = rows;
+    this.#canvas.height = lines;
     this.#canvas.style.width = `${columns}px`;
     const context = this.#canvas.getContext('2d')!;
-    const image = context.createImageData(columns, rows);
+    const image = context.createImageData(columns, lines);
     const [red, green, blue] = partsOf(this.#palette().series[0]!);
     const start = end - windowMs;
-    const rowOfPx = this.#rowsByPixel(columns, start, perPx);
+    const rowOfPx = rowsByPixel(rows, columns, start, perPx);
     for (let core = 0; core < this.#cores.length; core += 1) {
-      const values = this.#store.column(this.#cores[core]!);
+      const values = rows.column(this.#cores[core]!);
       if (!values) continue;
-      const line = Math.floor((core * rows) / this.#cores.length);
+      const line = Math.floor((core * lines) / this.#cores.length);
       for (let px = 0; px < columns; px += 1) {
         const row = rowOfPx[px]!;
         if (row < 0) continue;
@@ -83,16 +85,17 @@ export class Heat implements Layer {
   close(): void {
     this.#mover.close();
   }
+}
 
-  #rowsByPixel(columns: number, start: number, perPx: number): Int32Array {
-    const rows = new Int32Array(columns).fill(-1);
-    let row = Math.max(0, this.#store.rowFrom(start) - 1);
-    for (let px = 0; px < columns; px += 1) {
-      const at = start + px * perPx;
-      while (row + 1 < this.#store.length && this.#store.at[row + 1]! <= at) row += 1;
-      const distance = row < this.#store.length ? at - this.#store.at[row]! : -1;
-      if (distance >= 0 && distance < Math.max(perPx, holeMs / 2)) rows[px] = row;
-    }
-    return rows;
+/** For each pixel the row that covers it; −1: none. */
+function rowsByPixel(rows: Rows, columns: number, start: number, perPx: number): Int32Array {
+  const result = new Int32Array(columns).fill(-1);
+  let row = Math.max(0, rows.rowFrom(start) - 1);
+  for (let px = 0; px < columns; px += 1) {
+    const at = start + px * perPx;
+    while (row + 1 < rows.length && rows.at[row + 1]! <= at) row += 1;
+    const distance = row < rows.length ? at - rows.at[row]! : -1;
+    if (distance >= 0 && distance < Math.max(perPx, rows.stepMs || rows.holeMs / 2)) result[px] = row;
   }
+  return result;
 }

@@ -1,28 +1,19 @@
 /** One strip's canvas: drawn once per sample by uPlot, shifted by time in between. */
 
 import uPlot from 'uplot';
-import type { SampleStore } from '../state/samples.ts';
-import { StickyCeiling, timeStepMs } from '../lib/scale.ts';
+import type { Rows } from '../state/rows.ts';
+import { StickyCeiling } from '../lib/scale.ts';
 import { columnsOf, type Columns } from './columns.ts';
 import { Mover } from './mover.ts';
-import { hatch, type Palette, withAlpha } from './palette.ts';
-import type { Ceiling, Strip } from './strips.ts';
+import { type DataState, paintBand, paintGrid, paintStates } from './paint.ts';
+import { type Palette, withAlpha } from './palette.ts';
+import type { Ceiling, Series, Strip } from './strips.ts';
 import type { Layer, View } from './view.ts';
-
-/** What the charts have to know about the time without samples. */
-export interface DataState {
-  /** Ranges whose samples came late. */
-  filled: readonly { from: number; to: number }[];
-  /** Time of the newest sample once none came for 3 s. */
-  staleSince: number | null;
-  /** The same once it is 10 s or the agent is gone. */
-  offlineSince: number | null;
-}
 
 export interface PlotOptions {
   strip: Strip;
   view: View;
-  store: SampleStore;
+  rows: () => Rows;
   palette: () => Palette;
   state: () => DataState;
   /** Told when the ends of the scales changed; places are pixels from the strip's top. */
@@ -56,13 +47,15 @@ export class Plot implements Layer {
   readonly #root: HTMLElement;
   readonly #chart: uPlot;
   readonly #mirrored: boolean;
+  /** The series with, behind them, what surrounds their stack. */
+  readonly #read: readonly Series[];
   readonly #left: Scale;
   readonly #right: Scale | undefined;
   #columns: Columns | undefined;
   #ends = { low: 0, high: 1, ticks: [0, 1] };
   #rightHigh = 1;
   #told = false;
-  #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1 };
+  #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1, rows: undefined as Rows | undefined };
   readonly #mover: Mover;
   #state: DataState = { filled: [], staleSince: null, offlineSince: null };
 
@@ -72,6 +65,7 @@ export class Plot implements Layer {
     this.#mover = new Mover(options.view, 2 * aheadMs);
     const { strip } = options;
     this.#mirrored = strip.series.some((series) => series.mirrored);
+    this.#read = strip.peak ? [...strip.series, strip.peak] : strip.series;
     this.#left = new Scale(strip.left);
     this.#right = strip.right && new Scale(strip.right.ceiling);
     this.#chart = new uPlot(this.#uplotOptions(heightPx), [[], ...strip.series.map(() => [])], root);
@@ -90,10 +84,12 @@ export class Plot implements Layer {
   }
 
   isDue(end: number): boolean {
-    const { view, store } = this.#options;
+    const { view } = this.#options;
+    const rows = this.#options.rows();
     const drawn = this.#drawn;
     return (
-      drawn.version !== store.version ||
+      drawn.rows !== rows ||
+      drawn.version !== rows.version ||
       drawn.width !== view.width.get() ||
       drawn.windowMs !== view.windowMs.get() ||
       drawn.look !== view.look.get() ||
@@ -102,17 +98,18 @@ export class Plot implements Layer {
   }
 
   draw(end: number): void {
-    const { view, store, strip, state } = this.#options;
+    const { view, state } = this.#options;
     const width = view.width.get();
     if (width <= 0) return;
     const windowMs = view.windowMs.get();
+    const rows = this.#options.rows();
     if (windowMs !== this.#drawn.windowMs) {
       this.#left.sticky?.reset();
       this.#right?.sticky?.reset();
     }
-    this.#drawn = { end, version: store.version, width, windowMs, look: view.look.get() };
+    this.#drawn = { end, version: rows.version, width, windowMs, look: view.look.get(), rows };
     this.#state = state();
-    const columns = columnsOf(store, strip.series, end - windowMs, end);
+    const columns = columnsOf(rows, this.#read, end - windowMs, end);
     this.#columns = columns;
     this.#rescale(columns);
     const canvasWidth = Math.ceil(width + aheadMs * view.pxPerMs());
@@ -135,7 +132,7 @@ export class Plot implements Layer {
     const columns = this.#columns;
     if (!columns || columns.at.length === 0) return this.#options.strip.series.map(() => null);
     const row = nearest(columns.at, at);
-    if (Math.abs(columns.at[row]! - at) > 2_600) return this.#options.strip.series.map(() => null);
+    if (Math.abs(columns.at[row]! - at) > (this.#drawn.rows?.holeMs ?? 0)) return this.#options.strip.series.map(() => null);
     return this.#options.strip.series.map((_, index) => {
       const value = this.#scaledValue(index, columns.values[index]![row]!);
       return value === null ? null : this.#chart.valToPos(value, 'y') + this.#options.topPx;
@@ -166,7 +163,7 @@ export class Plot implements Layer {
   }
 
   #scaledValue(index: number, value: number | null): number | null {
-    if (value === null || this.#options.strip.series[index]!.look !== 'dotted') return value;
+    if (value === null || this.#read[index]!.look !== 'dotted') return value;
     return this.#ends.low + (value / this.#rightHigh) * (this.#ends.high - this.#ends.low);
   }
 
@@ -217,52 +214,18 @@ export class Plot implements Layer {
     };
   }
 
-  /** Grid lines. */
   #under(chart: uPlot): void {
-    const { view, palette } = this.#options;
-    const { ctx } = chart;
-    const { min, max } = chart.scales['x']!;
-    if (min === undefined || min === null || max === undefined || max === null) return;
-    ctx.fillStyle = palette().grid;
-    const line = Math.max(1, Math.round(devicePixelRatio));
-    for (const tick of this.#ends.ticks)
-      ctx.fillRect(0, Math.min(ctx.canvas.height - line, Math.round(chart.valToPos(tick, 'y', true))), ctx.canvas.width, line);
-    const step = timeStepMs(view.windowMs.get(), view.width.get(), 70);
-    for (let at = Math.ceil(min / step) * step; at <= max; at += step) {
-      ctx.fillRect(Math.round(chart.valToPos(at, 'x', true)), 0, line, ctx.canvas.height);
-    }
+    const { view, palette, strip } = this.#options;
+    paintGrid(chart, view, this.#ends.ticks, palette().grid);
+    this.#columns?.bands.forEach((band, index) => {
+      const colour = this.#colour(index < strip.series.length ? index : 0);
+      if (band) paintBand(chart, this.#columns!.at, band, colour, (value) => this.#scaledValue(index, value)!);
+    });
   }
 
-  /** Hatches over holes and late data, the tint of stale data. */
   #over(chart: uPlot): void {
-    const { palette, store, view } = this.#options;
-    const { ctx } = chart;
-    const { min, max } = chart.scales['x']!;
-    if (min === undefined || min === null || max === undefined || max === null) return;
-    const colours = palette();
-    const { height } = ctx.canvas;
-    const band = (from: number, to: number, paint: (x: number, width: number) => void): void => {
-      if (to <= min || from >= max) return;
-      const x = chart.valToPos(Math.max(from, min), 'x', true);
-      paint(x, chart.valToPos(Math.min(to, max), 'x', true) - x);
-    };
-    for (const gap of this.#state.filled) {
-      band(gap.from, gap.to, (x, width) => {
-        ctx.fillStyle = colours.veil;
-        ctx.fillRect(x, 0, width, height);
-        hatch(ctx, x, width, height, colours.hatch, devicePixelRatio);
-      });
-    }
-    for (const hole of this.#columns?.holes ?? [])
-      band(hole.from, hole.to, (x, width) => hatch(ctx, x, width, height, colours.hatch, devicePixelRatio));
-    const { offlineSince, staleSince } = this.#state;
-    if (offlineSince !== null) band(offlineSince, max, (x, width) => hatch(ctx, x, width, height, colours.hatch, devicePixelRatio));
-    else if (staleSince !== null && view.pausedAt.get() === null && store.length > 0) {
-      band(staleSince, max, (x, width) => {
-        ctx.fillStyle = colours.warnTint;
-        ctx.fillRect(x, 0, width, height);
-      });
-    }
+    const { palette, rows, view } = this.#options;
+    paintStates(chart, this.#columns, this.#state, palette(), view.pausedAt.get() === null && rows().length > 0);
   }
 }
 

@@ -42,6 +42,8 @@ export interface Strip {
     | { ratioOf: string; series: number };
   /** On a phone, where the gutter is gone, in place of a headline of words. */
   phone?: 'both';
+  /** A metric of the same size as the whole stack; what it went between in a bucket is drawn around the stack. */
+  peak?: Series;
   /** One row of heat per core below the plot. */
   cores?: string[];
   /** Shown instead of the chart. */
@@ -134,6 +136,7 @@ export function stripsOf({ names, latest }: StripFacts): Strip[] {
       left: percentScale,
       axis: axisPercent,
       headline: { stack: true, format: percent },
+      ...(has('cpu.busy') ? { peak: series('busy', 1, 'line', ['cpu.busy'], percent) } : {}),
       cores,
     },
     {

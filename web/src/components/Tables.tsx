@@ -6,7 +6,7 @@ import type { View } from '../charts/view.ts';
 import { binary, clockSeconds, none, percent, rate } from '../lib/format.ts';
 import { useStore } from '../lib/store.ts';
 import { type HostRoom, processesAt } from '../state/hostRoom.ts';
-import type { SampleStore } from '../state/samples.ts';
+import type { Rows } from '../state/rows.ts';
 import { Meter } from './parts.tsx';
 
 interface FileSystem {
@@ -18,15 +18,16 @@ interface FileSystem {
 const maxFileSystems = 12;
 
 /** The fullest first; read every 10 s, so the newest value within the last rows counts. */
-export function fileSystemsOf(store: SampleStore, at: number | null): FileSystem[] {
-  const end = at === null ? store.length - 1 : store.rowNear(at, 5_000);
+export function fileSystemsOf(rows: Rows, at: number | null): FileSystem[] {
+  const end = at === null ? rows.length - 1 : rows.rowNear(at, 5_000);
   if (end < 0) return [];
   const newest = (name: string): number => {
-    const column = store.column(name);
-    for (let row = end; column && row >= 0 && end - row < 30; row -= 1) if (!Number.isNaN(column[row]!)) return column[row]!;
+    const column = rows.column(name);
+    for (let row = end; column && row >= 0 && rows.at[end]! - rows.at[row]! < 30_000; row -= 1)
+      if (!Number.isNaN(column[row]!)) return column[row]!;
     return NaN;
   };
-  return store
+  return rows
     .names()
     .flatMap((name) => {
       const known = lookUp(name);
@@ -40,7 +41,7 @@ export function fileSystemsOf(store: SampleStore, at: number | null): FileSystem
 }
 
 /** Changes when another second's samples are there, so that tables follow without following every frame. */
-function useVersion(store: SampleStore, everyMs: number): number {
+function useVersion(store: Rows, everyMs: number): number {
   const [version, setVersion] = useState(store.version);
   useEffect(() => {
     const timer = setInterval(() => setVersion(store.version), everyMs);
@@ -52,7 +53,7 @@ function useVersion(store: SampleStore, everyMs: number): number {
 export function FileSystems({ room, view }: { room: HostRoom; view: View }) {
   useVersion(room.samples, 1_000);
   const at = useStore(view.crossTime);
-  const all = fileSystemsOf(room.samples, at);
+  const all = fileSystemsOf(at === null ? room.samples : room.rows(), at);
   return (
     <section className="section" aria-label="File systems">
       <h3>

@@ -2,15 +2,25 @@
 
 import { IconPlayerPauseFilled } from '@tabler/icons-react';
 import { useShared, useNow } from '../context.ts';
-import { clock, zone } from '../lib/format.ts';
+import { clock, duration, zone } from '../lib/format.ts';
 import { useStore } from '../lib/store.ts';
 import { type View, windows } from '../charts/view.ts';
+import type { HostRoom } from '../state/hostRoom.ts';
 
-export function Toolbar({ view, onWindow, withRange }: { view: View; onWindow: (key: string) => void; withRange: boolean }) {
+export interface ToolbarProps {
+  view: View;
+  /** Of the buckets that a long window shows. */
+  resolution: HostRoom['resolution'];
+  onWindow: (key: string) => void;
+  withRange: boolean;
+}
+
+export function Toolbar({ view, resolution, onWindow, withRange }: ToolbarProps) {
   const { live } = useShared();
   const pausedAt = useStore(view.pausedAt);
   const windowMs = useStore(view.windowMs);
   const connection = useStore(live.connection);
+  const buckets = useStore(resolution);
   const now = useNow(5_000);
   const end = pausedAt ?? now;
   const word = pausedAt !== null ? 'Paused' : connection === 'connected' ? 'Live' : 'Connecting…';
@@ -34,7 +44,16 @@ export function Toolbar({ view, onWindow, withRange }: { view: View; onWindow: (
           </button>
         ))}
       </div>
-      {withRange && <span className="range">{`${clock(end - windowMs)} – ${clock(end)} ${zone(end)}`}</span>}
+      {withRange && (
+        <span className="range">
+          {`${clock(end - windowMs)} – ${clock(end)} ${zone(end)}`}
+          {buckets && (
+            <span className="resolution" title={buckets.tier === 'raw' ? 'Read from samples' : `Read from the ${buckets.tier} history`}>
+              {`${duration(buckets.step)} average, min to max`}
+            </span>
+          )}
+        </span>
+      )}
     </div>
   );
 }

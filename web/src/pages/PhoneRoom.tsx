@@ -61,7 +61,7 @@ export function PhoneRoom(props: RoomViewProps) {
       </header>
       {tab === 'live' && (
         <>
-          <Toolbar view={view} onWindow={onWindow} withRange={false} />
+          <Toolbar view={view} resolution={room.resolution} onWindow={onWindow} withRange={false} />
           {hasSample ? (
             <Strips room={room} view={view} items={items} now={live.now} onPick={onPick} compact>
               <TopProcesses room={room} view={view} />

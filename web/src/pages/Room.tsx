@@ -149,7 +149,7 @@ function WideRoom({ parts, name, group, items, hasSample, mayManage, mayPost, on
           onTimeline={isHidden ? () => show(true) : undefined}
         />
         <Facts room={room} />
-        <Toolbar view={view} onWindow={onWindow} withRange />
+        <Toolbar view={view} resolution={room.resolution} onWindow={onWindow} withRange />
         {hasSample ? (
           <Strips room={room} view={view} items={items} now={live.now} onPick={onPick} compact={false}>
             <div className="tables">

@@ -34,12 +34,13 @@ function settle(room: HostRoom, view: View, now: () => number, settled: Store<bo
   const openedAt = now();
   const check = (): void => {
     if (settled.get()) return;
-    const oldest = room.samples.length > 0 ? room.samples.at[0]! : openedAt;
+    const oldest = Math.min(...[room.samples, room.buckets].map((rows) => (rows.length > 0 ? rows.at[0]! : openedAt)));
     if (room.filling.get() && oldest > openedAt - 5_000) return;
     view.windowMs.set(windowFor(now() - oldest));
+    room.need(view.windowMs.get());
     settled.set(true);
   };
-  const stops = [room.filling.follow(check), room.samples.follow(check)];
+  const stops = [room.filling.follow(check), room.samples.follow(check), room.buckets.follow(check)];
   return () => stops.forEach((stop) => stop());
 }
 
@@ -56,7 +57,7 @@ export function useRoom(hostId: string, windowKey: string | null): RoomParts | n
     const stopSettling = settle(room, view, live.now, settled);
     const conversation = new Conversation(live, hostId, (item: TimelineItem) => {
       if (item.kind !== 'event') return;
-      if (item.what === 'gap_filled' && item.until !== undefined) void room.fill(item.at, item.until + 1);
+      if (item.what === 'gap_filled' && item.until !== undefined) room.refill(item.at, item.until + 1);
       if (item.what === 'host_renamed' && typeof item.details['to'] === 'string') hosts.rename(hostId, item.details['to']);
     });
     const stop = view.start();

@@ -3,10 +3,13 @@
 import type { ClientInfo } from '../../../src/protocol/commands.ts';
 import type { Fleet, HostState, Processes, Sample } from '../../../src/protocol/kinds.ts';
 import { hostRoom } from '../../../src/protocol/rooms.ts';
-import { stream } from '../api.ts';
+import type { Series } from '../../../src/protocol/restHistory.ts';
+import { call, stream } from '../api.ts';
 import { readNdjson } from '../lib/ndjson.ts';
 import { Store } from '../lib/store.ts';
 import type { Live, OpenRoom } from '../live.ts';
+import { Buckets } from './buckets.ts';
+import type { Rows } from './rows.ts';
 import { SampleStore } from './samples.ts';
 
 export interface Member {
@@ -20,9 +23,22 @@ const keptProcesses = 360;
 const batchRows = 240;
 const retryMs = 5_000;
 const maxRetries = 4;
+/** Windows from here on are drawn as buckets: a sample would be less than a pixel wide. */
+const longMs = 900_000;
+const bucketPoints = 600;
+const minuteMs = 60_000;
+/** What the charts and the tables of a long window show. */
+const seriesNames = [
+  ...['cpu.*', 'memory.total', 'memory.used', 'memory.cached', 'swap.*', 'load.1', 'pressure.*.some'],
+  ...['net.*.receive', 'net.*.transmit', 'disk.*.read', 'disk.*.write', 'disk.*.busy', 'fs.*.used', 'fs.*.total'],
+  ...['temperature.*', 'tcp.*'],
+].join(',');
 
 export class HostRoom {
   readonly samples = new SampleStore();
+  readonly buckets = new Buckets(this.samples);
+  /** What a long window is drawn from; null: samples. */
+  readonly resolution = new Store<Pick<Series, 'tier' | 'step'> | null>(null);
   readonly state = new Store<HostState | null>(null);
   readonly members = new Store<readonly Member[]>([]);
   /** Ascending by time. */
@@ -37,8 +53,10 @@ export class HostRoom {
   readonly #clients = new Map<string, Member>();
   readonly #aborts = new Set<AbortController>();
   readonly #retry = new Set<ReturnType<typeof setTimeout>>();
-  /** From when on the history was asked for. */
+  /** From when on the samples were asked for. */
   #reachesBack = Infinity;
+  /** The end of what the hub made buckets of. */
+  #edge = 0;
   #windowMs: number;
 
   constructor(live: Live, hostId: string, windowMs: number) {
@@ -60,40 +78,118 @@ export class HostRoom {
 
   close(): void {
     this.#room.close();
+    this.buckets.close();
     for (const abort of this.#aborts) abort.abort();
     for (const timer of this.#retry) clearTimeout(timer);
   }
 
+  /** What the window shows: samples, or buckets of them where it is long. */
+  rows = (): Rows => (this.#windowMs >= longMs ? this.buckets : this.samples);
+
   /** Makes sure that a window of this length is filled. */
   need(windowMs: number): void {
+    const before = this.#windowMs;
     this.#windowMs = windowMs;
+    // Before the first subscription nothing is asked for; it fills the window then.
+    if (this.#reachesBack === Infinity) return;
+    if (windowMs >= longMs) {
+      if (windowMs !== before) void this.#readLong();
+      return;
+    }
+    this.resolution.set(null);
     const from = Math.floor(this.#live.now() - windowMs - 2_000);
-    if (this.#reachesBack === Infinity || from >= this.#reachesBack) return;
+    if (from >= this.#reachesBack) return;
     const to = this.#reachesBack;
     this.#reachesBack = from;
     void this.fill(from, to);
   }
 
-  /** Fetches what the hub has between two times; samples known already are ignored. */
-  async fill(from: number, to: number): Promise<void> {
+  /** Samples of this range came late: what is drawn there is fetched anew. */
+  refill(from: number, to: number): void {
+    if (to > this.#reachesBack) void this.fill(Math.max(from, this.#reachesBack), to);
+    if (this.#windowMs >= longMs && from < this.#edge) void this.#readLong();
+  }
+
+  /** The past of a long window in buckets, the newest minute in samples. */
+  #readLong(): Promise<void> {
+    return this.#busy(async (signal) => {
+      const windowMs = this.#windowMs;
+      const now = this.#live.now();
+      // A whole minute is a border of all steps that such windows have.
+      const edge = Math.floor((now - 5_000) / minuteMs) * minuteMs;
+      const from = Math.floor((now - windowMs) / minuteMs) * minuteMs;
+      const to = this.#reachesBack === Infinity ? Math.ceil(now) + 5_000 : this.#reachesBack;
+      const newest = edge < to ? this.fill(edge, to) : undefined;
+      this.#reachesBack = Math.min(this.#reachesBack, edge);
+      const series = await this.#readSeries(from, edge, signal);
+      if (windowMs !== this.#windowMs || signal.aborted) return;
+      if (series) {
+        this.#setBuckets(series, edge);
+        await newest;
+        await this.#fillLast(series.step);
+      } else {
+        // Without buckets of the hub all are made here.
+        const step = Math.ceil(windowMs / bucketPoints / 1_000) * 1_000;
+        this.#setBuckets({ tier: 'raw', step, at: [], series: {} }, from);
+        const before = this.#reachesBack;
+        this.#reachesBack = Math.min(before, from);
+        if (from < before) await this.fill(from, before);
+      }
+    });
+  }
+
+  /** Undefined when the hub does not answer. */
+  async #readSeries(from: number, to: number, signal: AbortSignal): Promise<Series | undefined> {
+    const query = new URLSearchParams({ metrics: seriesNames, from: `${from}`, to: `${to}`, points: `${bucketPoints}` });
+    try {
+      return await call<Series>('GET', `/hosts/${this.hostId}/series?${query.toString()}`, undefined, undefined, signal);
+    } catch (error) {
+      if (!signal.aborted) console.warn('The history could not be read as series; reading samples.', error);
+      return undefined;
+    }
+  }
+
+  #setBuckets(series: Series, edge: number): void {
+    this.#edge = edge;
+    this.buckets.set(series, edge);
+    this.resolution.set({ tier: series.tier, step: series.step });
+  }
+
+  /** Of an agent that is away the last figures are what is known. */
+  async #fillLast(stepMs: number): Promise<void> {
+    const { at, length } = this.buckets;
+    if (this.samples.length === 0 && length > 0) await this.fill(at[length - 1]! - 15_000, at[length - 1]! + stepMs);
+  }
+
+  /** Shows as long as it runs that something is on its way. */
+  async #busy(run: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const abort = new AbortController();
     this.#aborts.add(abort);
     this.filling.set(true);
     try {
-      let batch: Sample[] = [];
-      await readNdjson<Sample>(await stream(`/hosts/${this.hostId}/samples?from=${from}&to=${to}`, abort.signal), (samples) => {
-        batch.push(...samples);
-        if (batch.length < batchRows) return;
-        this.samples.add(batch);
-        batch = [];
-      });
-      this.samples.add(batch);
-    } catch (error) {
-      if (!abort.signal.aborted) this.#fillLater(from, to, error);
+      await run(abort.signal);
     } finally {
       this.#aborts.delete(abort);
       if (this.#aborts.size === 0) this.filling.set(false);
     }
+  }
+
+  /** Fetches what the hub has between two times; samples known already are ignored. */
+  fill(from: number, to: number): Promise<void> {
+    return this.#busy(async (signal) => {
+      try {
+        let batch: Sample[] = [];
+        await readNdjson<Sample>(await stream(`/hosts/${this.hostId}/samples?from=${from}&to=${to}`, signal), (samples) => {
+          batch.push(...samples);
+          if (batch.length < batchRows) return;
+          this.samples.add(batch);
+          batch = [];
+        });
+        this.samples.add(batch);
+      } catch (error) {
+        if (!signal.aborted) this.#fillLater(from, to, error);
+      }
+    });
   }
 
   /** Until then the strips show the hole. */
@@ -134,10 +230,17 @@ export class HostRoom {
   #fillSinceLast(): void {
     const now = this.#live.now();
     const newest = this.samples.latest?.at;
-    const back = Math.floor(now - this.#windowMs - 2_000);
-    const from = newest === undefined ? back : Math.max(back, newest + 1);
-    this.#reachesBack = Math.min(this.#reachesBack, from);
-    void this.fill(from, Math.ceil(now) + 5_000);
+    const isLong = this.#windowMs >= longMs;
+    const back = Math.floor(now - (isLong ? minuteMs : this.#windowMs) - 2_000);
+    if (newest !== undefined && newest >= back) void this.fill(newest + 1, Math.ceil(now) + 5_000);
+    else if (isLong) {
+      // What lies between is read with the past.
+      this.#reachesBack = Infinity;
+      void this.#readLong();
+    } else {
+      this.#reachesBack = back;
+      void this.fill(back, Math.ceil(now) + 5_000);
+    }
   }
 
   async #readMembers(): Promise<void> {

@@ -1,16 +1,18 @@
 /** The samples of one host as sorted typed-array columns outside React. */
 
 import type { Sample } from '../../../src/protocol/kinds.ts';
+import { firstFrom, nearestTo, type Rows } from './rows.ts';
 
 /** The longest live window with room for a late start: 62 min at 1 Hz. */
 const keptRows = 3_720;
 /** Rows are appended until here, then the oldest go in one move. */
 const capacity = keptRows + 600;
 /** More names than this are not kept; a host with all collectors has about 200. */
-const maxMetrics = 1_024;
+export const maxMetrics = 1_024;
 
-export class SampleStore {
-  /** Times in hub time, ascending; only the first `length` count. */
+export class SampleStore implements Rows {
+  readonly holeMs = 2_600;
+  readonly stepMs = 0;
   readonly at = new Float64Array(capacity);
   readonly #columns = new Map<string, Float32Array>();
   #length = 0;
@@ -18,6 +20,7 @@ export class SampleStore {
   /** Counts every change, so that a chart knows whether to draw. */
   #version = 0;
   #droppedMetrics = 0;
+  #merges = 0;
   readonly #followers = new Set<() => void>();
 
   get length(): number {
@@ -26,6 +29,11 @@ export class SampleStore {
 
   get version(): number {
     return this.#version;
+  }
+
+  /** Counts how often samples came between or before known ones. */
+  get merges(): number {
+    return this.#merges;
   }
 
   get latest(): Sample | null {
@@ -37,14 +45,16 @@ export class SampleStore {
     return this.#droppedMetrics;
   }
 
-  /** All metric names seen, in the order of their first appearance. */
   names(): string[] {
     return [...this.#columns.keys()];
   }
 
-  /** The values of a metric, NaN where a sample lacks it; undefined when no sample had it. */
   column(name: string): Float32Array | undefined {
     return this.#columns.get(name);
+  }
+
+  extremes(): undefined {
+    return undefined;
   }
 
   follow(changed: () => void): () => void {
@@ -64,32 +74,12 @@ export class SampleStore {
     for (const changed of this.#followers) changed();
   }
 
-  /** The first row whose time is at or after `at`. */
   rowFrom(at: number): number {
-    let low = 0;
-    let high = this.#length;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if (this.at[middle]! < at) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return firstFrom(this.at, this.#length, at);
   }
 
-  /** The row nearest to `at` within `withinMs`; -1 when there is none. */
   rowNear(at: number, withinMs: number): number {
-    const after = this.rowFrom(at);
-    let best = -1;
-    let distance = withinMs;
-    for (const row of [after - 1, after]) {
-      if (row < 0 || row >= this.#length) continue;
-      const away = Math.abs(this.at[row]! - at);
-      if (away <= distance) {
-        best = row;
-        distance = away;
-      }
-    }
-    return best;
+    return nearestTo(this.at, this.#length, at, withinMs);
   }
 
   #unknown(samples: readonly Sample[]): Sample[] {
@@ -137,6 +127,7 @@ export class SampleStore {
 
   /** Weaves older samples in: from the back, moving each old row to its new place once. */
   #merge(fresh: Sample[]): void {
+    this.#merges += 1;
     const kept = Math.min(keptRows, this.#length + fresh.length);
     let old = this.#length - 1;
     let added = fresh.length - 1;

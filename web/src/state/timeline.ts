@@ -72,5 +72,8 @@ export class Timeline extends Store<TimelineState> {
 /** Ranges in which the charts show data that came late. */
 export const filledGaps = (items: readonly TimelineItem[]): { from: number; to: number }[] =>
   items
-    .filter((item): item is Event => item.kind === 'event' && item.what === 'gap_filled' && item.until !== undefined && item.details['samples'] !== 0)
+    .filter(
+      (item): item is Event =>
+        item.kind === 'event' && item.what === 'gap_filled' && item.until !== undefined && item.details['samples'] !== 0,
+    )
     .map((item) => ({ from: item.at, to: item.until! }));
