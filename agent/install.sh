@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the hostroom agent from its hub, as a service where systemd runs, otherwise in the foreground.
-#   curl -fsSL https://hub.example.net/agent.sh | sudo ENROLMENT_TOKEN=... sh
-# Run it again without a token to update. Remove everything: ... | sudo sh -s -- --uninstall
+#   curl -fsSL https://hub.example.net/agent.sh | ENROLMENT_TOKEN=... sh
+# It asks for root by sudo where it needs it. Run it again without a token to update. Remove everything: ... | sh -s -- --uninstall
 set -eu
 
 HUB_URL=${HUB_URL:-http://localhost:8080}
@@ -17,6 +17,8 @@ fail() {
   printf 'hostroom agent: %s\n' "$*" >&2
   exit 1
 }
+# A text as one word of a shell.
+word() { printf "'%s'" "$(printf '%s' "$1" | sed "s/'/'\\\\''/g")"; }
 # A value for a systemd environment file.
 quoted() { printf '"%s"' "$(printf '%s' "$1" | sed 's/[\\"]/\\&/g')"; }
 
@@ -42,6 +44,27 @@ else
 fi
 settings=/etc/hostroom-agent.env
 unit=/etc/systemd/system/hostroom-agent.service
+
+# Only a service needs root, so nobody is asked where there is none to install or to remove.
+wants_root() {
+  is_root && return 1
+  [ -n "$DRY_RUN" ] && return 1
+  command -v sudo >/dev/null 2>&1 || return 1
+  if [ "${1:-}" = --uninstall ]; then [ -f "$unit" ]; else has_systemd; fi
+}
+
+# Not through sudo's command line, which is logged: the token would be in it.
+run_as_root() {
+  again=$(mktemp -d)
+  trap 'rm -rf "$again"' EXIT
+  trap 'exit 1' HUP INT TERM
+  fetch "$HUB_URL/agent.sh" "$again/agent.sh" || fail "the script could not be fetched again from $HUB_URL/agent.sh"
+  {
+    printf 'HUB_URL=%s ENROLMENT_TOKEN=%s INSECURE=%s\n' "$(word "$HUB_URL")" "$(word "$ENROLMENT_TOKEN")" "$(word "$INSECURE")"
+    cat "$again/agent.sh"
+  } >"$again/root.sh"
+  sudo sh "$again/root.sh" "$@"
+}
 
 uninstall() {
   if is_root; then
@@ -180,11 +203,19 @@ run_in_foreground() {
 
 # All of it is read before any of it runs, so that a broken download does nothing.
 main() {
+  HUB_URL=${HUB_URL%/}
+  if wants_root "$@"; then
+    say 'The service needs root; sudo may ask for your password.'
+    if sudo -v; then
+      run_as_root "$@"
+      return 0
+    fi
+    say 'Not as root, then.'
+  fi
   if [ "${1:-}" = --uninstall ]; then
     uninstall
     return 0
   fi
-  HUB_URL=${HUB_URL%/}
   check_node
   unpack
   if is_root && { has_systemd || [ -n "$DRY_RUN" ]; }; then

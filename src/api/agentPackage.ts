@@ -126,7 +126,7 @@ async function libraryFiles(folder: string): Promise<{ version?: string; files: 
 /** A text as one word of a POSIX shell, whatever it holds. */
 export const shellQuoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
-/** The script that `curl -fsSL <hub>/agent.sh | sudo ENROLMENT_TOKEN=… sh` runs. `hubUrl`: the hub's public address. */
+/** The script that `curl -fsSL <hub>/agent.sh | ENROLMENT_TOKEN=… sh` runs. `hubUrl`: the hub's public address. */
 export async function agentScript(hubUrl: string, root = repository): Promise<string> {
   const script = await readFile(join(root, 'agent', 'install.sh'), 'utf8');
   return script.replace(/^HUB_URL=.*$/m, () => `HUB_URL=\${HUB_URL:-${shellQuoted(hubUrl)}}`);
@@ -136,7 +136,7 @@ export async function agentScript(hubUrl: string, root = repository): Promise<st
 export function installCommand(hubUrl: string, token: string): string {
   const { protocol, hostname } = new URL(hubUrl);
   const isOpen = protocol === 'http:' && !/^(localhost|127(\.\d+){3}|\[::1\])$/.test(hostname);
-  return `curl -fsSL ${shellWord(`${hubUrl}/agent.sh`)} | sudo ${isOpen ? 'INSECURE=1 ' : ''}ENROLMENT_TOKEN=${shellWord(token)} sh`;
+  return `curl -fsSL ${shellWord(`${hubUrl}/agent.sh`)} | ${isOpen ? 'INSECURE=1 ' : ''}ENROLMENT_TOKEN=${shellWord(token)} sh`;
 }
 
 const shellWord = (text: string): string => (/^[\w@%+=:,./-]+$/.test(text) ? text : shellQuoted(text));
