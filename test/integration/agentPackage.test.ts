@@ -161,9 +161,7 @@ test.skipIf(!isUnix)('a hub that does not answer with the agent leaves nothing b
 });
 
 test('the command to paste is one shell line', () => {
-  expect(installCommand('https://hub.example.net', 'abc-_')).toBe(
-    'curl -fsSL https://hub.example.net/agent.sh | ENROLMENT_TOKEN=abc-_ sh',
-  );
+  expect(installCommand('https://hub.example.net', 'abc-_')).toBe('curl -fsSL https://hub.example.net/agent.sh | ENROLMENT_TOKEN=abc-_ sh');
   expect(installCommand('http://10.0.0.1:8080', 'abc')).toBe(
     'curl -fsSL http://10.0.0.1:8080/agent.sh | INSECURE=1 ENROLMENT_TOKEN=abc sh',
   );
