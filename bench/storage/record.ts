@@ -10,12 +10,13 @@ import { createLog } from '../../agent/log.ts';
 import { Sampler } from '../../agent/sampler.ts';
 import { every } from '../../agent/schedule.ts';
 
-const [seconds, file] = [Number(process.argv[2] ?? 600), process.argv[3] ?? '/tmp/hostroom-recording.ndjson.gz'];
+const [seconds, file] = [Number(process.argv[2] ?? 300), process.argv[3] ?? 'recording.ndjson.gz'];
 const log = createLog('warn', (line) => process.stderr.write(line));
 const clock = new HubClock();
 clock.sync(Date.now(), performance.now(), performance.now());
 const { collectors, scanProcesses } = await platformCollectors(log);
-const self = new SelfCollector(() => ({ spool: 0, dropped: 0, sentBytes: 0 }));
+const idle = { spool: 0, spoolBytes: 0, spoolAgeMs: 0, spoolLeftMs: 86_400_000, dropped: 0, sentBytes: 0 };
+const self = new SelfCollector(() => idle);
 const sampler = new Sampler({ boot: newBoot(), intervalMs: 1_000, clock, collectors: [...collectors, self], scanProcesses, log });
 
 const lines: string[] = [];
@@ -24,9 +25,8 @@ const schedule = every(1_000, (nowMs) => {
   for (const { kind, boot, seq, at, body } of sampler.takeSample(nowMs)) {
     lines.push(`{"kind":"${kind}","at":${at},"seq":${seq},"boot":"${boot}",${body}}`);
   }
-  // Written as it grows, so that a run cut short is a shorter recording.
-  if (--left % 60 === 0) writeFileSync(file, gzipSync(`${lines.join('\n')}\n`));
-  if (left > 0) return;
+  if (--left > 0) return;
   schedule.stop();
   for (const collector of collectors) collector.close();
+  writeFileSync(file, gzipSync(`${lines.join('\n')}\n`));
 });

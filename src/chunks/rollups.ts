@@ -23,8 +23,11 @@ export interface RollupBlock {
   series: Map<string, RollupSeries>;
 }
 
-/** Averages stand between min and max in so many steps: 0.012 % of the difference is their greatest error. */
-const averageSteps = 4095;
+/**
+ * An average stands between min and max, both whole numbers here, in so many steps. Where their sum over the samples is small the steps
+ * are those of the sum, and the average is exact; else its error is at most 0.012 % of the difference.
+ */
+const stepsOf = (n: number, difference: number): number => Math.min(4095, n * difference);
 
 /** Buckets of `stepMs`, aligned to 1970 UTC. */
 export function rollUp({ at, series }: SampleColumns, stepMs: number): RollupBlock {
@@ -119,7 +122,10 @@ export function encodeRollups(block: RollupBlock, intern: Intern): Buffer {
     if (flat) continue;
     low.forEach((value, i) => to.varint(high[i]! - value));
     used.forEach((bucket, i) => {
-      if (high[i] !== low[i]) to.varint(Math.round((averageSteps * (series.avg[bucket]! - min[i]!)) / (max[i]! - min[i]!)));
+      const difference = high[i]! - low[i]!;
+      if (difference === 0) return;
+      const part = Math.min(1, Math.max(0, (series.avg[bucket]! * 10 ** decimals - low[i]!) / difference));
+      to.varint(Math.round(stepsOf(series.n[bucket]!, difference) * part));
     });
   }
   return wrap('rollups', to.done());
@@ -139,7 +145,7 @@ export function decodeRollups(chunk: Uint8Array, nameOf: NameOf, wanted?: (name:
     const n = kind & flags.ownCounts ? counts.map(() => from.varint()) : counts;
     const used = n === counts ? usedOfAll : countUsed(n);
     if (wanted && !wanted(name)) skip(from, kind, used);
-    else series.set(name, spread(n, kind & flags.floats ? readFloats(from, used) : readScaled(from, kind, used)));
+    else series.set(name, spread(n, kind & flags.floats ? readFloats(from, used) : readScaled(from, kind, n, used)));
   }
   from.end();
   return { at, series };
@@ -153,7 +159,7 @@ function countUsed(n: readonly number[]): number {
 
 type Extent = Omit<RollupSeries, 'n'>;
 
-function readScaled(from: ByteReader, kind: number, used: number): Extent {
+function readScaled(from: ByteReader, kind: number, n: readonly number[], used: number): Extent {
   const decimals = (kind >> 4) & 7;
   const low: number[] = [];
   for (let i = 0; i < used; i++) low.push(from.signed() + (low[i - 1] ?? 0));
@@ -164,7 +170,11 @@ function readScaled(from: ByteReader, kind: number, used: number): Extent {
   const high = low.map((value) => value + from.varint());
   const min = fromWholes([...low], decimals);
   const max = fromWholes([...high], decimals);
-  const avg = min.map((least, i) => (high[i] === low[i] ? least : least + ((max[i]! - least) * from.varint()) / averageSteps));
+  const counts = used === n.length ? n : n.filter((one) => one > 0);
+  const avg = min.map((least, i) => {
+    const difference = high[i]! - low[i]!;
+    return difference === 0 ? least : least + ((max[i]! - least) * from.varint()) / stepsOf(counts[i]!, difference);
+  });
   return { min, avg, max };
 }
 
