@@ -7,7 +7,7 @@ import { tools } from '../support/tools.ts';
 
 const root = resolve(import.meta.dirname, '../..');
 for (const name of installTools(['ip', 'nft', 'faketime'])) {
-  console.log(`Missing: ${name}. Its tests are skipped; to get it: apt-get install ${tools[name].package}`);
+  process.stderr.write(`Missing: ${name}. Its tests are skipped; to get it: apt-get install ${tools[name].package}\n`);
 }
 const filters = process.argv.slice(2);
 const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--no-file-parallelism', '--reporter=verbose'];
@@ -18,7 +18,7 @@ const child = spawn(process.execPath, [...args, ...chosen], {
   env: { ...process.env, FAULTS: 'full', HOSTROOM_FAULT_SEEDS: '1000' },
 });
 child.once('exit', (code, signal) => {
-  console.log(signal ? `ended by ${signal}` : 'Each line with a title in front has the figures of one test.');
+  if (signal) process.stderr.write(`ended by ${signal}\n`);
   process.exitCode = code ?? 1;
 });
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => child.kill(name));
