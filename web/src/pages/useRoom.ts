@@ -29,19 +29,17 @@ export const rememberWindow = (key: string): void => localStorage.setItem(window
 export const windowFor = (spanMs: number): number =>
   windows.find(({ ms }) => spanMs <= ms + 2_000 && ms <= longestOwnMs)?.ms ?? longestOwnMs;
 
-/** Sets the window once the oldest sample is known: the history brings it first. */
+/** Sets the window once the history is here, so that its length is known. */
 function settle(room: HostRoom, view: View, now: () => number, settled: Store<boolean>): () => void {
   const openedAt = now();
   const check = (): void => {
-    if (settled.get()) return;
+    if (settled.get() || room.filling.get()) return;
     const oldest = Math.min(...[room.samples, room.buckets].map((rows) => (rows.length > 0 ? rows.at[0]! : openedAt)));
-    if (room.filling.get() && oldest > openedAt - 5_000) return;
     view.windowMs.set(windowFor(now() - oldest));
     room.need(view.windowMs.get());
     settled.set(true);
   };
-  const stops = [room.filling.follow(check), room.samples.follow(check), room.buckets.follow(check)];
-  return () => stops.forEach((stop) => stop());
+  return room.filling.follow(check);
 }
 
 /** Null until the first effect ran. One room per component life: give the component the host's id as key. */
