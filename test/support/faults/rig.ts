@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { newOpaqueToken } from '../../../src/auth/opaqueToken.ts';
 import { insertEnrolment } from '../../../src/data/enrolments.ts';
+import { freePort } from '../../../src/lib/freePort.ts';
 import { openDatabase, type Database, type Pool } from '../../../src/db/database.ts';
 import { makeRunFolder, run, type Hostroom } from '../hostroom.ts';
 import { signInBy, type SignedIn } from '../signedIn.ts';
@@ -41,11 +42,15 @@ export interface RealAgent {
 export interface Rig {
   folder: string;
   postgres: OwnPostgres;
+  /** The hub that runs now; its addresses stay the same over restarts. */
   hub: Hostroom;
+  /** SIGKILL to the hub alone. */
+  killHub(): Promise<void>;
+  /** As a supervisor would; resolves when it is ready. */
+  startHub(): Promise<void>;
   person: SignedIn;
   /** Past everything, to PostgreSQL itself. */
   sql: Pool;
-  hubPid: number;
   /** Bytes of memory of the hub's process. */
   hubMemory(): number;
   /** One number of the hub's `/metrics`, 0 where it is not there. */
@@ -71,26 +76,33 @@ export async function startRig(whenDone: WhenDone, options: RigOptions = {}): Pr
   whenDone(() => postgres.close());
   await postgres.start();
   const port = (await options.databaseThrough?.(postgres.port)) ?? postgres.port;
-  const hub = await run(join(folder, 'data'), {
-    environment: {
-      DATABASE_URL: postgres.url.replace(`:${postgres.port}/`, `:${port}/`),
-      SECRET_KEY: randomBytes(32).toString('base64'),
-      LOG_LEVEL: 'info',
-      LIMIT_CONNECTIONS_USER: '1000',
-      LIMIT_CONNECTIONS_ADDRESS: '10000',
-      LIMIT_HANDSHAKES: '2000',
-      ...options.environment,
-    },
-  });
-  let isOver = false;
-  void hub.ended.then(() => (isOver = true));
+  const environment: Record<string, string> = {
+    DATABASE_URL: postgres.url.replace(`:${postgres.port}/`, `:${port}/`),
+    SECRET_KEY: randomBytes(32).toString('base64'),
+    PORT: String(await freePort('127.0.0.1')),
+    OPS_PORT: String(await freePort('127.0.0.1')),
+    LOG_LEVEL: 'info',
+    LIMIT_CONNECTIONS_USER: '1000',
+    LIMIT_CONNECTIONS_ADDRESS: '10000',
+    LIMIT_HANDSHAKES: '2000',
+    ...options.environment,
+  };
+  let isOver = true;
+  const startHub = async (): Promise<Hostroom> => {
+    const started = await run(join(folder, 'data'), { environment });
+    isOver = false;
+    void started.ended.then(() => (isOver = true));
+    await started.ready();
+    return started;
+  };
+  const hub = await startHub();
   whenDone(async () => {
-    if (!isOver) hub.signal('SIGTERM');
-    const late = setTimeout(() => hub.signal('SIGKILL'), 15_000);
-    await hub.ended;
+    if (isOver) return;
+    rig.hub.signal('SIGTERM');
+    const late = setTimeout(() => rig.hub.signal('SIGKILL'), 15_000);
+    await rig.hub.ended;
     clearTimeout(late);
   });
-  await hub.ready();
   const person = await signInBy(await until(() => hub.link(), 'a sign-in link'), hub.url);
   const database = await openOwn(postgres.url);
   whenDone(() => database.close());
@@ -117,8 +129,14 @@ export async function startRig(whenDone: WhenDone, options: RigOptions = {}): Pr
     hub,
     person,
     sql,
-    hubPid: hub.child.pid!,
-    hubMemory: () => residentBytes(hub.child.pid!),
+    async killHub() {
+      rig.hub.child.kill('SIGKILL');
+      await rig.hub.ended;
+    },
+    async startHub() {
+      rig.hub = await startHub();
+    },
+    hubMemory: () => residentBytes(rig.hub.child.pid!),
     async metric(name, labels = '') {
       const text = await (await fetch(`${hub.opsUrl}/metrics`)).text();
       const line = text.split('\n').find((one) => one.startsWith(`${name}${labels} `));
