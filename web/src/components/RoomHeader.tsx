@@ -6,6 +6,7 @@ import type { Inventory } from '../../../src/protocol/kinds.ts';
 import { useNow, useShared } from '../context.ts';
 import { age, binary, clockSeconds, day, duration, nn, percent, stamp } from '../lib/format.ts';
 import { useStore } from '../lib/store.ts';
+import { usuallyWaiting } from '../state/bufferFacts.ts';
 import type { HostRoom, Member } from '../state/hostRoom.ts';
 import { type Status, statusOf } from '../state/status.ts';
 import type { HostDialog } from './HostDialogs.tsx';
@@ -163,7 +164,7 @@ export function Facts({ room }: { room: HostRoom }) {
           {`${percent(latest['agent.cpu'])} · ${binary(latest['agent.memory'] ?? 0)}`}
         </span>
       )}
-      {spool > 2 && (
+      {spool > usuallyWaiting && (
         <span>
           <b>buffered</b>
           {`${spool} samples`}

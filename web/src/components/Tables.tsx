@@ -41,7 +41,7 @@ export function fileSystemsOf(rows: Rows, at: number | null): FileSystem[] {
 }
 
 /** Changes when another second's samples are there, so that tables follow without following every frame. */
-function useVersion(store: Rows, everyMs: number): number {
+export function useVersion(store: Rows, everyMs: number): number {
   const [version, setVersion] = useState(store.version);
   useEffect(() => {
     const timer = setInterval(() => setVersion(store.version), everyMs);

@@ -4,6 +4,7 @@ import { IconActivity, IconChevronLeft, IconInfoCircle, IconMessage } from '@tab
 import { type PointerEvent, useEffect, useRef, useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import { Strips } from '../charts/Strips.tsx';
+import { AgentFacts } from '../components/AgentFacts.tsx';
 import { Composer } from '../components/Composer.tsx';
 import { HostMenu, machineOf, People, statusText, useRoomStatus } from '../components/RoomHeader.tsx';
 import { Glyph } from '../components/parts.tsx';
@@ -134,6 +135,7 @@ function Info({ parts, group }: RoomViewProps) {
         </dl>
       </section>
       <FileSystems room={room} view={view} />
+      <AgentFacts room={room} />
       <ProcessTable room={room} view={view} />
     </div>
   );

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'react';
 import { useLocation, useSearch } from 'wouter';
 import type { TimelineItem } from '../../../src/protocol/kinds.ts';
 import { Strips } from '../charts/Strips.tsx';
+import { AgentFacts } from '../components/AgentFacts.tsx';
 import { type HostDialog, HostDialogs } from '../components/HostDialogs.tsx';
 import { Facts, RoomHeader } from '../components/RoomHeader.tsx';
 import { FileSystems, ProcessTable } from '../components/Tables.tsx';
@@ -153,7 +154,10 @@ function WideRoom({ parts, name, group, items, hasSample, mayManage, mayPost, on
         {hasSample ? (
           <Strips room={room} view={view} items={items} now={live.now} onPick={onPick} compact={false}>
             <div className="tables">
-              <FileSystems room={room} view={view} />
+              <div>
+                <FileSystems room={room} view={view} />
+                <AgentFacts room={room} />
+              </div>
               <ProcessTable room={room} view={view} />
             </div>
           </Strips>
