@@ -82,8 +82,13 @@ export class ByteReader {
   }
 
   varint(): number {
+    // Most fit one byte, and charts read millions.
+    const first = this.#data[this.#at];
+    if (first !== undefined && first < 128) {
+      this.#at++;
+      return first;
+    }
     let byte = this.byte();
-    if (byte < 128) return byte;
     let value = byte & 127;
     for (let factor = 128; ; factor *= 128) {
       if (factor > 2 ** 49) throw new ChunkError('a number is too long');
@@ -118,7 +123,13 @@ export class ByteReader {
 
   /** Passes over so many varints. */
   skip(varints: number): void {
-    for (let left = varints; left > 0;) if (this.byte() < 128) left--;
+    const data = this.#data;
+    let at = this.#at;
+    for (let left = varints; left > 0; at++) {
+      if (at >= data.length) throw new ChunkError('it ends too early');
+      if (data[at]! < 128) left--;
+    }
+    this.#at = at;
   }
 
   end(): void {
@@ -127,4 +138,5 @@ export class ByteReader {
 }
 
 export const zigzag = (value: number): number => (value < 0 ? -2 * value - 1 : 2 * value);
-const unzigzag = (value: number): number => (value % 2 === 1 ? -(value + 1) / 2 : value / 2);
+const unzigzag = (value: number): number =>
+  value < 2 ** 31 ? (value >>> 1) ^ -(value & 1) : value % 2 === 1 ? -(value + 1) / 2 : value / 2;

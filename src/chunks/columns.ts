@@ -113,10 +113,10 @@ export function readWholes(from: ByteReader, count: number, kind = from.byte()):
   const mode = kind & 7;
   const base = from.signed();
   const divisor = kind & hasDivisor ? from.varint() : 1;
-  const values = Array.from<number>({ length: count });
-  if (mode === modes.constant) return values.fill(base);
-  if (mode === modes.plain) {
-    for (let i = 0; i < count; i++) values[i] = base + from.varint() * divisor;
+  const values: number[] = [];
+  if (mode === modes.constant) for (let i = 0; i < count; i++) values.push(base);
+  else if (mode === modes.plain) {
+    for (let i = 0; i < count; i++) values.push(base + from.varint() * divisor);
   } else if (mode === modes.delta || mode === modes.delta2) {
     let value = base;
     let change = 0;
@@ -126,7 +126,7 @@ export function readWholes(from: ByteReader, count: number, kind = from.byte()):
         change = mode === modes.delta2 ? change + step : step;
         value += change;
       }
-      values[i] = value;
+      values.push(value);
     }
   } else throw new ChunkError(`unknown mode ${mode}`);
   return values;

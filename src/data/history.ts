@@ -37,7 +37,7 @@ export interface HistoryRange {
 
 /** What one query reads: half an hour of samples is 3 MB of hot rows. */
 const pageMinutes = 30;
-const pageRows = 1_500;
+const pageRows = 300;
 
 /**
  * The samples of a range, ascending by `at`, each once, a page at a time. Each page is a query of its own, so that a reader who stalls
@@ -63,7 +63,7 @@ export async function* readRaw(parts: HistoryParts, range: HistoryRange): AsyncG
 export async function* readRawColumns(parts: HistoryParts, range: HistoryRange): AsyncGenerator<SampleColumns> {
   const { names } = parts;
   const { wanted } = range;
-  for await (const minutes of pages(parts, range)) {
+  for await (const minutes of ahead(pages(parts, range))) {
     for (const { minute, chunk, hot } of minutes) {
       if (chunk && hot.length === 0) {
         const columns = await decode(parts, range.host, 'raw', minute, () => decodeColumns(chunk, names.nameOf, wanted));
@@ -82,17 +82,41 @@ export async function* readRawColumns(parts: HistoryParts, range: HistoryRange):
 
 /** Rollups of the rows that overlap the range, ascending, a block per row; the first and the last may reach beyond the range. */
 export async function* readRollups(parts: HistoryParts, tier: RollupTier, range: HistoryRange): AsyncGenerator<RollupBlock> {
-  const { host, toMs, wanted } = range;
-  const { rowMs } = tiers[tier];
-  let sinceMs = Math.floor(range.fromMs / rowMs) * rowMs;
-  for (;;) {
-    const rows = await readRollupRows(parts.sql, tier, { host, fromMs: sinceMs, toMs }, pageRows);
+  for await (const rows of ahead(rollupPages(parts, tier, range))) {
     for (const { at, data } of rows) {
-      const block = await decode(parts, host, tier, at, () => decodeRollups(data, parts.names.nameOf, wanted));
+      const block = await decode(parts, range.host, tier, at, () => decodeRollups(data, parts.names.nameOf, range.wanted));
       if (block) yield block;
     }
+  }
+}
+
+async function* rollupPages(
+  { sql }: HistoryParts,
+  tier: RollupTier,
+  { host, fromMs, toMs }: HistoryRange,
+): AsyncGenerator<{ at: number; data: Buffer }[]> {
+  const { rowMs } = tiers[tier];
+  for (let sinceMs = Math.floor(fromMs / rowMs) * rowMs; ;) {
+    const rows = await readRollupRows(sql, tier, { host, fromMs: sinceMs, toMs }, pageRows);
+    yield rows;
     if (rows.length < pageRows) return;
     sinceMs = rows.at(-1)!.at + rowMs;
+  }
+}
+
+/** The same, with the next one under way while this one is worked on. */
+async function* ahead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    for (let next = source.next(); ;) {
+      const { value, done } = await next;
+      if (done) return;
+      next = source.next();
+      // It is awaited in the next round; where there is none, nobody asks how it went.
+      next.catch(() => undefined);
+      yield value as T;
+    }
+  } finally {
+    await source.return(undefined);
   }
 }
 
