@@ -1,12 +1,12 @@
 /** The web UI in a real browser, against a real hub with this machine's agent. */
 
 import { join } from 'node:path';
-import type { Browser, Page } from 'playwright-core';
+import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { startLocalAgent } from '../../src/local/localAgent.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { needs } from '../support/needs.ts';
-import { foreignName, launchBrowser, openPage, phone } from '../support/page.ts';
+import { enter, foreignName, launchBrowser, openPage, phone } from '../support/page.ts';
 import { until } from '../support/until.ts';
 
 const xss = [
@@ -70,17 +70,6 @@ needs('chromium', 'linux').describe('the web UI', () => {
     }, 'the agent of this machine is online');
   }, 120_000);
 
-  /** Through the one-time link, as after the first start. */
-  async function enter(page: Page, path = '/'): Promise<void> {
-    await page.goto(`${hub.url}/sign-in#${(await hub.app.newSignInLink()).split('#')[1]}`);
-    const later = page.getByRole('button', { name: 'Later' });
-    const fleet = page.getByRole('heading', { name: 'Fleet' });
-    await later.or(fleet).waitFor();
-    if (await later.isVisible()) await later.click();
-    await fleet.waitFor();
-    if (path !== '/') await page.goto(hub.url + path);
-  }
-
   const room = (): string => `/hosts/${hostId}`;
 
   needs().test('signs in by the link, which leaves no trace in the address; a password can be set and used', async () => {
@@ -110,7 +99,7 @@ needs('chromium', 'linux').describe('the web UI', () => {
 
   needs().test('charts fill from the history, then move; nothing breaks the content security policy', async () => {
     const { page, complaints } = await openPage(browser);
-    await enter(page, `${room()}?window=60s`);
+    await enter(hub, page, `${room()}?window=60s`);
     await page.locator('.strip').first().waitFor();
     expect(await page.locator('.strip').count()).toBeGreaterThanOrEqual(6);
     const value = (): Promise<string> => page.getByLabel('CPU', { exact: true }).locator('[data-headline]').innerText();
@@ -143,7 +132,7 @@ needs('chromium', 'linux').describe('the web UI', () => {
 
   needs().test('one crosshair: figures in the gutter, the flag and the timeline tell the same time', async () => {
     const { page } = await openPage(browser);
-    await enter(page, `${room()}?window=60s`);
+    await enter(hub, page, `${room()}?window=60s`);
     await page.locator('.strip').first().waitFor();
     const box = (await page.locator('.axis-box').boundingBox())!;
     await page.mouse.move(box.x + box.width * 0.9, 300);
@@ -159,8 +148,8 @@ needs('chromium', 'linux').describe('the web UI', () => {
   needs().test('a message appears in another window; hostile text stays text', async () => {
     const first = await openPage(browser);
     const second = await openPage(browser);
-    await enter(first.page, room());
-    await enter(second.page, room());
+    await enter(hub, first.page, room());
+    await enter(hub, second.page, room());
     await second.page.getByRole('textbox', { name: /^Message to/ }).waitFor();
     const input = first.page.getByRole('textbox', { name: /^Message to/ });
     await input.fill('**deploy** v42 at `eth0`');
@@ -181,7 +170,7 @@ needs('chromium', 'linux').describe('the web UI', () => {
 
   needs().test('without a line a message waits greyed and goes out once when the line is back', async () => {
     const { page, context } = await openPage(browser);
-    await enter(page, room());
+    await enter(hub, page, room());
     const input = page.getByRole('textbox', { name: /^Message to/ });
     await input.waitFor();
     await context.setOffline(true);
@@ -196,7 +185,7 @@ needs('chromium', 'linux').describe('the web UI', () => {
 
   needs().test('"waiting for the first sample" turns into charts by itself; rename, then delete the host', async () => {
     const { page, complaints } = await openPage(browser);
-    await enter(page, '/hosts/new');
+    await enter(hub, page, '/hosts/new');
     await page.getByLabel('Name').fill('<b>second</b>');
     await page.getByRole('button', { name: 'Make the command' }).click();
     const command = await page.locator('[data-command]').innerText();
@@ -232,7 +221,7 @@ needs('chromium', 'linux').describe('the web UI', () => {
 
   needs().test('everything that can be used has a name; a phone needs no sideways scrolling and finds 44 px', async () => {
     const { page } = await openPage(browser, { viewport: phone, hasTouch: true, isMobile: true });
-    await enter(page);
+    await enter(hub, page);
     for (const path of ['/', room(), '/hosts/new', '/account', '/nowhere']) {
       await page.goto(hub.url + path);
       await page.locator('.rail').waitFor({ state: 'attached' });

@@ -2,7 +2,7 @@
 
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 import { buildWeb, webIsStale } from '../../src/local/webBuild.ts';
-import { root } from './app.ts';
+import { root, type TestApp } from './app.ts';
 import { findTool } from './tools.ts';
 
 export interface TestPage {
@@ -53,4 +53,15 @@ export async function openPage(browser: Browser, options: BrowserContextOptions 
     void dialog.dismiss();
   });
   return { page, context, complaints };
+}
+
+/** Signs in through the one-time link, as after the first start, and goes to `path`. */
+export async function enter(hub: TestApp, page: Page, path = '/'): Promise<void> {
+  await page.goto(`${hub.url}/sign-in#${(await hub.app.newSignInLink()).split('#')[1]}`);
+  const later = page.getByRole('button', { name: 'Later' });
+  const fleet = page.getByRole('heading', { name: 'Fleet' });
+  await later.or(fleet).waitFor();
+  if (await later.isVisible()) await later.click();
+  await fleet.waitFor();
+  if (path !== '/') await page.goto(hub.url + path);
 }
