@@ -45,8 +45,8 @@ const steps: readonly number[] = [
   ...Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power * dayMs)).flat(),
 ];
 
-/** Reading more rows takes too long for a chart; a coarser tier has fewer. Of the coarsest there is no fewer. */
-const mostRows = 11_000;
+/** Reading more rows takes a chart beyond some 50 ms, of minutes beyond 200; a coarser tier has fewer. */
+const mostRows: Readonly<Record<Tier, number>> = { raw: 360, '10s': 1_000, '1m': 11_000, '1h': Infinity };
 /** What was asked a moment ago as "since the retention began" is still there. */
 const slackMs = minuteMs;
 const coarsestFirst: readonly Tier[] = ['1h', '1m', '10s', 'raw'];
@@ -59,7 +59,7 @@ export function chooseGrid(wish: GridWish): Grid {
     if (tier) return { ...grid, tier };
   }
   // A range over the border of two buckets of any size, and only one is wanted.
-  const tier = coarsestFirst.findLast((each) => each === '1h' || (reachesBack(each, wish) && rowsOf(each, wish) <= mostRows)) ?? '1h';
+  const tier = coarsestFirst.findLast((each) => isFit(each, wish)) ?? '1h';
   const width = Math.max(tiers[tier].stepMs, secondMs);
   const startMs = Math.floor(wish.fromMs / width) * width;
   return { tier, startMs, stepMs: Math.ceil((wish.toMs - startMs) / width) * width, count: 1 };
@@ -73,8 +73,11 @@ function gridOf({ fromMs, toMs }: GridWish, stepMs: number): Omit<Grid, 'tier'> 
 function serves(tier: Tier, stepMs: number, wish: GridWish): boolean {
   const width = tiers[tier].stepMs;
   if (width > 0 && stepMs % width > 0) return false;
-  return tier === '1h' || (reachesBack(tier, wish) && rowsOf(tier, wish) <= mostRows);
+  return isFit(tier, wish);
 }
+
+/** The coarsest tier has to do where no other does. */
+const isFit = (tier: Tier, wish: GridWish): boolean => tier === '1h' || (reachesBack(tier, wish) && rowsOf(tier, wish) <= mostRows[tier]);
 
 const reachesBack = (tier: Tier, { fromMs, nowMs, kept }: GridWish): boolean => nowMs - fromMs <= kept[tier] + slackMs;
 const rowsOf = (tier: Tier, { fromMs, toMs, nowMs }: GridWish): number => (Math.min(toMs, nowMs) - fromMs) / tiers[tier].rowMs;
