@@ -98,6 +98,7 @@ needs('linux', 'root', 'ip', 'nft').test(
       group.heal();
     }
     const healedAt = performance.now();
+    const healedMs = Date.now();
     const deliveredMs: number[] = [];
     await Promise.all(
       all.map(async (agent) => {
@@ -105,7 +106,7 @@ needs('linux', 'root', 'ip', 'nft').test(
         deliveredMs.push(performance.now() - healedAt);
       }),
     );
-    const lags = groups.map((group) => group.viewer.takeLags());
+    const lags = groups.map((group) => group.viewer.takeLags(healedMs));
     for (const agent of all) agent.stopSampling();
     await untilDelivered(all);
 

@@ -24,6 +24,7 @@ export interface FaultProxy {
   readonly open: number;
   /** Bytes handed on since the start. */
   readonly bytes: Readonly<Record<Direction, number>>;
+  readonly swallowed: number;
   /** Changes the faults of one direction or both, for open connections too. */
   set(faults: Partial<Faults>, direction?: Direction): void;
   /** No fault any more. What a blackhole swallowed is gone, so connections that lost bytes are reset. */
@@ -59,35 +60,49 @@ export async function startFaultProxy(
   const pairs = new Set<Pair>();
   const bytes = { up: 0, down: 0 };
   let accepted = 0;
+  let swallowed = 0;
   let isRefusing = false;
   let look: ((direction: Direction, chunk: Buffer) => boolean) | undefined;
 
+  const swallow = (pair: Pair, chunk: Buffer): void => {
+    pair.isTorn = true;
+    swallowed += chunk.length;
+  };
   const forward = (pair: Pair, direction: Direction): void => {
     const [from, to] = direction === 'up' ? [pair.client, pair.server] : [pair.server, pair.client];
+    const queue: { chunk: Buffer; dueMs: number }[] = [];
     let waiting = 0;
-    let notBefore = 0;
+    let dueMs = 0;
+    let timer: NodeJS.Timeout | undefined;
+    let isEnding = false;
+    const write = (chunk: Buffer): void => {
+      waiting -= chunk.length;
+      if (faults[direction].blackhole) swallow(pair, chunk);
+      else if (!to.destroyed) {
+        bytes[direction] += chunk.length;
+        to.write(chunk);
+      }
+      if (waiting <= maxWaitingBytes / 2 && from.isPaused()) from.resume();
+    };
+    /** What is due, in the order of its arrival: timers alone do not keep it. */
+    const flush = (): void => {
+      timer = undefined;
+      const nowMs = performance.now();
+      while (queue[0] && queue[0].dueMs <= nowMs) write(queue.shift()!.chunk);
+      if (queue[0]) timer = setTimeout(flush, Math.ceil(queue[0].dueMs - nowMs));
+      else if (isEnding) to.end();
+    };
     const give = (chunk: Buffer): void => {
       const { latencyMs, jitterMs } = faults[direction];
-      // Never before its predecessor: TCP keeps its order.
-      notBefore = Math.max(notBefore, performance.now() + latencyMs + Math.random() * jitterMs);
-      const waitMs = notBefore - performance.now();
-      const write = (): void => {
-        waiting -= chunk.length;
-        if (faults[direction].blackhole) pair.isTorn = true;
-        else if (!to.destroyed) {
-          bytes[direction] += chunk.length;
-          to.write(chunk);
-        }
-        if (waiting <= maxWaitingBytes / 2 && from.isPaused()) from.resume();
-      };
+      dueMs = Math.max(dueMs, performance.now() + latencyMs + Math.random() * jitterMs);
       waiting += chunk.length;
       if (waiting > maxWaitingBytes) from.pause();
-      if (waitMs > 0) setTimeout(write, waitMs);
-      else write();
+      queue.push({ chunk, dueMs });
+      if (!timer) flush();
     };
     from.on('data', (chunk: Buffer) => {
       if (faults[direction].blackhole || look?.(direction, chunk) === false) {
-        pair.isTorn = true;
+        swallow(pair, chunk);
         return;
       }
       const size = faults[direction].sliceBytes || chunk.length;
@@ -96,7 +111,10 @@ export async function startFaultProxy(
     from.on('end', () => {
       // A firewall that drops drops the FIN as well.
       if (faults[direction].blackhole) pair.isTorn = true;
-      else setTimeout(() => to.end(), Math.max(0, notBefore - performance.now()));
+      else {
+        isEnding = true;
+        if (!timer) flush();
+      }
     });
   };
 
@@ -142,6 +160,9 @@ export async function startFaultProxy(
     },
     get open() {
       return pairs.size;
+    },
+    get swallowed() {
+      return swallowed;
     },
     set: (change, direction) => {
       for (const each of direction ? [direction] : (['up', 'down'] as const)) Object.assign(faults[each], change);

@@ -13,8 +13,8 @@ export interface Viewer {
   readonly seen: number;
   /** Times the line was lost. */
   readonly breaks: number;
-  /** Ms from `at` to being shown, as far as both clocks agree, since the last call. */
-  takeLags(): number[];
+  /** Ms from `at` to being shown, as far as both clocks agree, of what was shown since the last call and has an `at` from `sinceMs` on. */
+  takeLags(sinceMs?: number): number[];
   close(): void;
 }
 
@@ -22,7 +22,7 @@ export interface Viewer {
 export async function startViewer(hubUrl: string, token: () => Promise<string>, hosts: readonly string[]): Promise<Viewer> {
   const views = new Map<string, Seen[]>(hosts.map((host) => [host, []]));
   let [seen, breaks] = [0, 0];
-  let lags: number[] = [];
+  let shown: { at: number; lagMs: number }[] = [];
   const client = new Centrifuge(`${hubUrl.replace('http', 'ws')}/connection/websocket`, {
     websocket: WebSocket,
     getToken: token,
@@ -37,7 +37,7 @@ export async function startViewer(hubUrl: string, token: () => Promise<string>, 
     room.on('publication', ({ data }: { data: AgentPublication }) => {
       view.push({ boot: data.boot, seq: data.seq });
       seen += 1;
-      lags.push(Date.now() - data.at);
+      shown.push({ at: data.at, lagMs: Date.now() - data.at });
     });
     room.on('subscribed', ({ wasRecovering, recovered }) => {
       if (!wasRecovering || !recovered) view.push({ mark: true });
@@ -55,9 +55,9 @@ export async function startViewer(hubUrl: string, token: () => Promise<string>, 
     get breaks() {
       return breaks;
     },
-    takeLags: () => {
-      const taken = lags;
-      lags = [];
+    takeLags: (sinceMs = 0) => {
+      const taken = shown.filter(({ at }) => at >= sinceMs).map(({ lagMs }) => lagMs);
+      shown = [];
       return taken;
     },
     close: () => client.disconnect(),
