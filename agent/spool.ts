@@ -48,8 +48,9 @@ const limits: Record<Kind, number> = { sample: 600, processes: 120 };
 const maxMemoryBytes = 16 * 1024 * 1024;
 /** In UTF-8 up to three times as many bytes, which still fits a record. */
 const maxBodyChars = 170_000;
-const backlogMaxCount = 300;
-const backlogMaxBytes = 384 * 1024;
+/** Small, so that the agent stays small while it delivers a day. */
+const backlogMaxCount = 50;
+const backlogMaxBytes = 64 * 1024;
 
 export class Spool {
   readonly #parts: SpoolParts;

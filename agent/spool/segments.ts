@@ -27,7 +27,7 @@ export interface Segment {
 }
 
 const digits = 16;
-const chunkBytes = 64 * 1024;
+const chunkBytes = 32 * 1024;
 const readAsync = promisify(read);
 
 export const segmentName = (base: number): string => `${String(base).padStart(digits, '0')}.segment`;
@@ -69,6 +69,8 @@ export class SegmentReader {
   /** Where in the file the piece begins. */
   #dataOffset = 0;
   #offset: number;
+  /** Used for one piece after the other: records are copied out of it. */
+  #buffer: Buffer = Buffer.alloc(0);
 
   constructor(segment: Segment, offset: number) {
     this.segment = segment;
@@ -108,7 +110,8 @@ export class SegmentReader {
 
   #piece(size: number): { buffer: Buffer; length: number } {
     const length = Math.min(size, this.segment.bytes - this.#offset);
-    return { buffer: Buffer.alloc(length), length };
+    if (this.#buffer.length < length) this.#buffer = Buffer.alloc(Math.max(length, chunkBytes));
+    return { buffer: this.#buffer, length };
   }
 
   #take(buffer: Buffer, count: number): void {

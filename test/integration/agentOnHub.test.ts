@@ -53,6 +53,9 @@ test('what the agent forgets is committed, once, in its own order; the inventory
   const stored = async (): Promise<{ seq: string; boot: string; kind: number }[]> =>
     sql`select seq, boot, kind from sample_hot where host = ${created.id} order by seq`;
   await until(async () => (await stored()).length >= 10);
+  const inventory = async (): Promise<unknown> =>
+    ((await (await call('GET', `/hosts/${created.id}`)).json()) as { inventory: unknown }).inventory;
+  await until(inventory);
   await agent.close();
   const left = new Set([...agent.spool.unacknowledged()].map((entry) => entry.seq));
   const rows = await stored();
@@ -62,8 +65,7 @@ test('what the agent forgets is committed, once, in its own order; the inventory
   // All up to the last, but for those whose answer did not arrive before the goodbye.
   for (let seq = 1; seq <= Math.max(...seqs); seq += 1) expect(seqs.includes(seq) || left.has(seq), `seq ${seq}`).toBe(true);
   expect(lines.filter((line) => line.level >= 40 && !line.msg.includes('collector failed'))).toEqual([]);
-  const host = (await (await call('GET', `/hosts/${created.id}`)).json()) as { inventory: unknown };
-  expect(host.inventory).toMatchObject({ agentVersion: '1.2.3' });
+  expect(await inventory()).toMatchObject({ agentVersion: '1.2.3' });
 });
 
 test('a deleted host’s agent is told, keeps running, and a new token brings it back as another host', async () => {

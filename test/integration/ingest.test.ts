@@ -185,6 +185,37 @@ test('backfill: old boots and late samples are stored, nothing is delivered, one
   await agent.client.close();
 });
 
+test('backfill tells of what was lost: how many, from when to when, why, in the same event', async () => {
+  const host = await hub.addHost();
+  const agent = await connectAgent(hub, host);
+  const now = hub.clock.now();
+  const late = (seq: number, at: number) => ({ kind: 'sample', boot: agent.boot, seq, at, metrics: someMetrics });
+  const call = (data: object) => agent.client.call('rpc', { method: 'backfill', data });
+  const dropped = [
+    { from: now - 900_000, to: now - 700_000, samples: 200, why: 'space' },
+    { from: now - 950_000, to: now - 940_000, samples: 3, why: 'damaged' },
+  ];
+  expect((await call({ publications: [], dropped: [{ ...dropped[0], why: 'boredom' }] })).error).toMatchObject({ code: 107 });
+  const publications = [late(1, now - 25 * 3_600_000), late(2, now - 600_000), late(3, now - 599_000)];
+  expect((await call({ publications, why: ['restart'], dropped })).rpc.data).toMatchObject({ committed: 2 });
+  expect((await call({ publications: [late(4, now - 598_000)], why: ['connection'] })).rpc.data).toEqual({ committed: 1, refused: [] });
+  const [gap, ...others] = await until(async () => {
+    const found = await events(host.id, 'gap_filled');
+    return found.length > 0 ? found : undefined;
+  });
+  expect(others).toEqual([]);
+  expect([gap!.at.getTime(), gap!.until!.getTime()]).toEqual([now - 600_000, now - 598_000]);
+  expect(gap!.body.details).toEqual({
+    samples: 3,
+    why: 'restart,connection',
+    lost: 204,
+    lostFrom: now - 25 * 3_600_000,
+    lostUntil: now - 700_000,
+    lostWhy: expect.stringMatching(/^(?=.*space)(?=.*damaged)(?=.*expired)/),
+  });
+  await agent.client.close();
+});
+
 test('a browser that comes back gets what it missed, from memory and from PostgreSQL', async () => {
   const host = await hub.addHost();
   const agent = await connectAgent(hub, host);

@@ -84,14 +84,14 @@ test('a killed process loses nothing that was written, and what was committed do
   first.add(500);
   await first.tick();
   const backlog = await first.spool.readBacklog();
-  expect(backlog.entries).toHaveLength(300);
+  expect(backlog.entries).toHaveLength(50);
   first.spool.forgetBacklog(backlog);
   await first.tick();
   // Not closed: nothing more is written, as by a kill.
   const second = openTestSpool({ folder });
-  expect(second.spool.depth).toBe(200);
+  expect(second.spool.depth).toBe(450);
   second.add(7);
-  expect(seqsOf(await second.deliver())).toEqual([...upTo(500, 301), ...upTo(7)]);
+  expect(seqsOf(await second.deliver())).toEqual([...upTo(500, 51), ...upTo(7)]);
 });
 
 test('answers out of order: only what is not answered is sent again', async () => {
@@ -224,7 +224,7 @@ test('a damaged position sends all again; a stray file is left alone', async () 
   first.spool.close();
   const path = join(folder, 'position');
   writeFileSync(join(folder, 'notes.txt'), 'mine');
-  for (const damage of ['', 'x', '{"number":1}\n0\n', readFileSync(path, 'utf8').replace('"number":301', '"number":401')]) {
+  for (const damage of ['', 'x', '{"number":1}\n0\n', readFileSync(path, 'utf8').replace('"number":51', '"number":61')]) {
     writeFileSync(path, damage);
     const again = openTestSpool({ folder });
     expect((await again.spool.readBacklog()).entries[0]!.seq).toBe(1);
