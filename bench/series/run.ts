@@ -2,7 +2,6 @@
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Pool } from '../../src/db/database.ts';
 import { newId } from '../../src/lib/id.ts';
 import { readGroupNow } from '../../src/data/presence.ts';
 import { startTestApi } from '../../test/support/api.ts';
@@ -19,7 +18,7 @@ const closers: (() => Promise<void>)[] = [];
 const closeDatabase = await startDatabase();
 closers.push(closeDatabase);
 const hub = await startTestApi((close) => void closers.push(close));
-const sql = hub.sql as Pool;
+const { sql } = hub;
 const nowMs = Math.floor(Date.now() / hourMs) * hourMs;
 hub.clock.offsetMs = nowMs - Date.now();
 const admin = await hub.signIn();

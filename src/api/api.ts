@@ -30,6 +30,7 @@ import { sendProblem } from './problems.ts';
 import { roomRoutes } from './rooms.ts';
 import type { RoomNeeds } from './rooms.ts';
 import type { Api } from './routes.ts';
+import { storageRoutes } from './storage.ts';
 import { validatorCompiler } from './validate.ts';
 import { serveWebUi } from './webUi.ts';
 
@@ -97,7 +98,17 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
       // Answers are for the one who asked, and true for a moment.
       scope.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'));
       authRoutes(api, parts);
-      for (const routes of [meRoutes, hostRoutes, hostSampleRoutes, hostSeriesRoutes, groupRoutes, roomRoutes, agentRoutes, hubRoutes])
+      for (const routes of [
+        meRoutes,
+        hostRoutes,
+        hostSampleRoutes,
+        hostSeriesRoutes,
+        groupRoutes,
+        roomRoutes,
+        agentRoutes,
+        hubRoutes,
+        storageRoutes,
+      ])
         routes(api, parts);
     },
     { prefix: '/api/v1' },

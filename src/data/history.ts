@@ -113,7 +113,7 @@ async function* ahead<T>(source: AsyncGenerator<T>): AsyncGenerator<T> {
       next = source.next();
       // It is awaited in the next round; where there is none, nobody asks how it went.
       next.catch(() => undefined);
-      yield value as T;
+      yield value;
     }
   } finally {
     await source.return(undefined);

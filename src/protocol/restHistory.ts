@@ -33,3 +33,20 @@ export const Series = Type.Object({
   series: Type.Record(Type.String(), Type.Object({ min: Column, avg: Column, max: Column })),
 });
 export type Series = Static<typeof Series>;
+
+/** What history takes on disk, the finest tier first. */
+export const Storage = Type.Object({
+  tiers: Type.Array(
+    Type.Object({
+      /** `hot`: seconds that are not, or only just, in chunks; `raw`: chunks of every sample; the others: rollups. */
+      tier: Type.Union([Type.Literal('hot'), Type.Literal('raw'), Type.Literal('10s'), Type.Literal('1m'), Type.Literal('1h')]),
+      /** With indexes. */
+      bytes: Type.Integer(),
+      /** Milliseconds since 1970 UTC; null where there is nothing. */
+      oldest: Type.Union([Type.Number(), Type.Null()]),
+      /** Milliseconds for which it is kept, at least; null: until it is in chunks. */
+      retention: Type.Union([Type.Number(), Type.Null()]),
+    }),
+  ),
+});
+export type Storage = Static<typeof Storage>;

@@ -165,6 +165,23 @@ test('who leaves ends the reading in PostgreSQL', async () => {
   expect((await series(host, { metrics: '*', from: Date.now() - minuteMs })).status).toBe(200);
 });
 
+test('admins see what each tier takes and how far back it reaches', async () => {
+  const host = await addHost('stored');
+  const start = floor(Date.now(), hourMs) - 20 * 24 * hourMs;
+  await storeSealed(sql, names, host, [sample(start + minuteMs, { 'cpu.busy': 1 })]);
+  await storeHot(sql, host, [sample(start + hourMs, { 'cpu.busy': 1 })]);
+  const { status, body } = await admin.get('/storage');
+  expect(status).toBe(200);
+  expect(body.tiers.map(({ tier }: { tier: string }) => tier)).toEqual(['hot', 'raw', '10s', '1m', '1h']);
+  const [hot, raw, , , hours] = body.tiers;
+  expect(raw).toMatchObject({ oldest: start + minuteMs, retention: hub.kept.raw, bytes: expect.any(Number) });
+  expect(hours).toMatchObject({ oldest: start, retention: hub.kept['1h'] });
+  expect(hot).toMatchObject({ retention: null, oldest: start + hourMs });
+  for (const { bytes } of body.tiers) expect(bytes).toBeGreaterThan(0);
+  expect(await (await hub.person('owner')).get('/storage')).toMatchObject({ status: 403, body: { code: 'forbidden' } });
+  expect((await hub.browser().get('/storage')).status).toBe(401);
+});
+
 interface Metric {
   n: number;
   min: number;
