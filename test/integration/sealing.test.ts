@@ -1,12 +1,14 @@
 /** Samples become chunks and rollups: all of them, once, whenever they come. */
 
+import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
-import { readRawColumns, readRollups } from '../../src/data/history.ts';
+import { deleteHistory, readRawColumns, readRollups } from '../../src/data/history.ts';
 import { MetricNames } from '../../src/data/metricNames.ts';
 import { PartitionKeeper, hotKeptMs } from '../../src/data/partitions.ts';
 import { insertSamples } from '../../src/data/samples.ts';
 import { countWork } from '../../src/data/sealWork.ts';
 import { newId } from '../../src/lib/id.ts';
+import { openDatabase } from '../../src/db/database.ts';
 import { SampleStream } from '../../src/streams/samples.ts';
 import { freshDatabase } from '../support/database.ts';
 import {
@@ -196,3 +198,53 @@ test('a host that is away for long is still known by its last minute', async () 
   expect(stream.latest(host!).sample).toEqual(JSON.parse(last.frame));
   expect(stream.latest(host!).processes).toEqual(JSON.parse(processesRow(host!, thisMinute - 30_500).frame));
 });
+
+test('all of it works for a role that may only work with rows; a deleted host leaves nothing behind', async () => {
+  const { sql, url } = await freshDatabase(onTestFinished);
+  const role = `hostroom_seal_${process.pid}_${Date.now()}`;
+  await sql.unsafe(`create role ${role} login password 'run'; grant usage on schema public to ${role};
+    grant select, insert, update, delete on all tables in schema public to ${role}; grant execute on all functions in schema public to ${role}`);
+  const own = await openDatabase({ url: asRole(url, role, 'run'), log: pino({ level: 'silent' }) });
+  onTestFinished(async () => {
+    await own.close();
+    await sql.unsafe(`drop owned by ${role}; drop role ${role}`);
+  });
+  const [host, other] = await addHosts(own.sql, 2);
+  const start = thisMinute - 26 * hourMs;
+  const retention = { rawMs: 30 * hourMs, tenSecondsMs: 7 * 24 * hourMs, minuteMs: 90 * 24 * hourMs, hourMs: Infinity };
+  const failures: unknown[] = [];
+  const measures: Record<string, number>[] = [];
+  const keeper = new PartitionKeeper({
+    sql: own.sql,
+    clock: { now: () => Date.now() },
+    retention,
+    failed: (error) => failures.push(error),
+    measured: (bytes) => measures.push(bytes),
+  });
+  await openSince(own.sql, start);
+  await keeper.keep();
+  await insertSamples(own.sql, [...rows(host!, start, start + minuteMs), ...rows(other!, start, start + minuteMs)]);
+  await sealerOf(own.sql, { retentionRawMs: retention.rawMs }).seal();
+  keeper.retain({ ...retention, tenSecondsMs: hourMs });
+  await keeper.keep();
+  expect(failures).toEqual([]);
+  expect(Object.keys(measures[1]!).sort()).toEqual(['10s', '1h', '1m', 'hot', 'raw']);
+  expect(measures[1]!['raw']).toBeGreaterThan(measures[0]!['raw']!);
+  await insertSamples(own.sql, [sampleRow(host!, start + 500), sampleRow(host!, Date.now())]);
+
+  await own.sql`delete from host where id = ${host!}`;
+  await deleteHistory(own.sql, host!);
+  for (const table of ['sample_hot', 'sample_chunk', 'rollup_10s', 'rollup_1m', 'rollup_1h', 'seal_work', 'hour_work']) {
+    const left = await sql<{ host: string }[]>`select distinct host from ${sql(table)} where host <> ${other!}`;
+    expect({ table, left: [...left] }).toEqual({ table, left: [] });
+  }
+  expect((await sql`select from sample_chunk where host = ${other!}`).count).toBe(1);
+});
+
+function asRole(url: string, user: string, password: string): string {
+  const [address = '', query] = url.split('?');
+  const given = new URLSearchParams(query);
+  given.set('user', user);
+  given.set('password', password);
+  return `${address.replace(/\/\/[^/]*@/, '//')}?${given.toString().replaceAll('+', '%20')}`;
+}
