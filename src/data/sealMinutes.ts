@@ -81,7 +81,7 @@ export async function sealMinutes(
     } catch (error) {
       if (!(error instanceof ChunkError)) throw error;
       parts.corrupt?.(error, { ...one, kind: 'sample' });
-      if (one.tries + 1 < maxTries) await putBack(sql, one);
+      if (one.tries + 1 < maxTries) await putBack(sql, { ...one, tries: one.tries + 1 });
       hot.delete(keyOf(one));
     }
   }

@@ -107,7 +107,22 @@ export async function takeWork(sql: Sql, most: number): Promise<SealWork[]> {
 
 /** Puts a host-minute on the list again, behind the others. */
 export async function putBack(sql: Sql, { host, minute, tries }: SealWork): Promise<void> {
-  await sql`insert into seal_work (host, minute, tries) values (${host}, to_timestamp(${minute}::float8 / 1000), ${tries + 1})`;
+  await sql`insert into seal_work (host, minute, tries) values (${host}, to_timestamp(${minute}::float8 / 1000), ${tries})`;
+}
+
+/** The first of these host-minutes whose rows fit into `mostBytes` together, at least one; the others are put back. */
+export async function limitWork(sql: Sql, taken: readonly SealWork[], mostBytes: number): Promise<SealWork[]> {
+  const sizes = await sql<{ bytes: number }[]>`
+    select coalesce(sum(octet_length(hot.frame)), 0)::float8 as bytes
+    from unnest(${literal(taken.map((one) => one.host))}::text::uuid[], ${literal(taken.map((one) => one.minute))}::text::float8[])
+      with ordinality as given (host, minute, place)
+    left join sample_hot hot on hot.host = given.host and hot.kind in ('sample', 'processes')
+      and hot.at >= to_timestamp(given.minute / 1000) and hot.at < to_timestamp(given.minute / 1000) + interval '1 minute'
+    group by given.place order by given.place`;
+  let bytes = 0;
+  const fitting = taken.filter((_, i) => (bytes += sizes[i]!.bytes) <= mostBytes || i === 0);
+  for (const one of taken.slice(fitting.length)) await putBack(sql, one);
+  return fitting;
 }
 
 export async function countWork(sql: Sql): Promise<number> {

@@ -24,8 +24,9 @@ export interface SealerOptions extends SealEvents {
   /** A minute is closed so long after its end: what comes later costs a second writing of its chunk. */
   graceMs?: number;
   everyMs?: number;
-  /** Host-minutes in one transaction. */
+  /** Host-minutes in one transaction, and bytes of their rows: hosts may send as much in a minute as others in a day. */
   batch?: number;
+  batchBytes?: number;
   /** One transaction of sealing took so long. */
   took?(seconds: number): void;
   /** Told when a round failed; the next one goes on where it stopped. */
@@ -40,15 +41,15 @@ const waitMs = 2_000;
 const lookMs = 20;
 
 export class Sealer {
-  readonly #options: SealerOptions & Required<Pick<SealerOptions, 'graceMs' | 'everyMs' | 'batch'>>;
+  readonly #options: SealerOptions & Required<Pick<SealerOptions, 'graceMs' | 'everyMs' | 'batch' | 'batchBytes'>>;
   #batch: number;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
   #closed = false;
 
   constructor(options: SealerOptions) {
-    const { graceMs = minuteMs, everyMs = 5_000, batch = 64 } = options;
-    this.#options = { ...options, graceMs, everyMs, batch };
+    const { graceMs = minuteMs, everyMs = 5_000, batch = 64, batchBytes = 32 * 1024 * 1024 } = options;
+    this.#options = { ...options, graceMs, everyMs, batch, batchBytes };
     this.#batch = batch;
   }
 
@@ -118,7 +119,7 @@ export class Sealer {
         this.#batch = 1;
         if (!alone) continue;
         await this.#step(async (tx) => {
-          for (const one of await work.takeWork(tx, 1)) await work.putBack(tx, one);
+          for (const one of await work.takeWork(tx, 1)) await work.putBack(tx, { ...one, tries: one.tries + 1 });
           return undefined;
         });
         throw error;
@@ -132,7 +133,8 @@ export class Sealer {
     const taken = await work.takeWork(sql, this.#batch);
     if (taken.length === 0) return undefined;
     const nowMs = clock.now();
-    const done = await sealMinutes(this.#options, sql, taken, {
+    const fitting = await work.limitWork(sql, taken, this.#options.batchBytes);
+    const done = await sealMinutes(this.#options, sql, fitting, {
       expiredBeforeMs: nowMs - retentionRawMs,
       leftoversBeforeMs: nowMs - hotKeptMs,
     });

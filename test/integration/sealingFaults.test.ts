@@ -16,7 +16,7 @@ test('two sealers at once, with writers between: every sample in its chunk once'
   const { sql, url } = await freshDatabase(onTestFinished);
   const other = await openDatabase({ url, log: pino({ level: 'silent' }) });
   onTestFinished(() => other.close());
-  const hosts = await addHosts(sql, 8);
+  const hosts = await addHosts(sql, 4);
   const start = thisMinute - 6 * minuteMs;
   await openSince(sql, start);
   const given = hosts.flatMap((host) => rows(host, start, thisMinute)).sort((a, b) => ((a.at * 7) % 1_009) - ((b.at * 7) % 1_009));
@@ -25,7 +25,7 @@ test('two sealers at once, with writers between: every sample in its chunk once'
     for (let i = 0; i < given.length; i += 100) await insertSamples(sql, given.slice(i, i + 100));
     writing = false;
   };
-  const sealers = [sealerOf(sql, { batch: 7 }), sealerOf(other.sql, { batch: 5 })];
+  const sealers = [sealerOf(sql, { batch: 7 }), sealerOf(other.sql, { batch: 5, batchBytes: 30_000 })];
   const seal = async (sealer: Sealer): Promise<void> => {
     while (writing) await sealer.seal();
   };
@@ -33,7 +33,7 @@ test('two sealers at once, with writers between: every sample in its chunk once'
   await sealers[0]!.seal();
   expect(await countWork(sql)).toBe(0);
   const [count] = await sql`select count(*)::int as chunks, sum(n)::int as samples, max(n)::int as most from sample_chunk`;
-  expect(count).toEqual({ chunks: 48, samples: 2_880, most: 60 });
+  expect(count).toEqual({ chunks: 24, samples: 1_440, most: 60 });
   const parts = { sql, names: new MetricNames() };
   await sql`delete from sample_hot`;
   for (const host of hosts) {
