@@ -130,6 +130,7 @@ export class Link {
     if (performance.now() - this.#syncedMs > syncEveryMs) await this.syncClock();
     this.#identity = await enrol(this.#parts, this.#identity);
     const enrolment = this.#identity.enrolment!;
+    this.#parts.spool.belongTo(enrolment.hostId);
     this.#connections += 1;
     const sentMs = performance.now();
     const token = this.#identity.connectToken(clock.timeAt(sentMs));

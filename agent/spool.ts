@@ -118,6 +118,11 @@ export class Spool {
     this.#parts.journal?.forget(batch);
   }
 
+  /** Whose publications these are is known now: those kept for another host are dropped. */
+  belongTo(host: string): void {
+    this.#parts.journal?.belongTo(host);
+  }
+
   /** Hub time is known now: gives it to what was sampled before. */
   stamp(): void {
     const { clock, boot, journal } = this.#parts;

@@ -42,6 +42,9 @@ export class Journal {
   #cursor: Place = { number: 1, base: 1, offset: 0 };
   /** The number of the next record. */
   #next = 1;
+  /** The number of the first record of this process. */
+  readonly #ownFrom: number;
+  #owner: string | undefined;
   /** Committed though something before is not, with the place behind it. */
   readonly #settled = new Map<number, Place>();
   #isDirty = false;
@@ -58,7 +61,9 @@ export class Journal {
     this.losses = new Losses(position?.untold);
     this.offsets = new Map(Object.entries(position?.offsets ?? {}));
     if (position) this.#cursor = { number: position.number, base: position.base, offset: position.offset };
+    this.#owner = position?.owner;
     this.#trouble.attempt('opening', () => this.#open(position !== undefined));
+    this.#ownFrom = this.#next;
   }
 
   /** Records not known to be committed; exact but for damage that was not read yet. */
@@ -140,6 +145,19 @@ export class Journal {
       this.#settled.delete(next);
     }
     if (place) this.#moveTo(place);
+  }
+
+  /** What earlier processes wrote for another host goes: this machine was enrolled anew. */
+  belongTo(owner: string): void {
+    if (this.#owner === owner) return;
+    const isOthers = this.#owner !== undefined && this.#cursor.number < this.#ownFrom;
+    this.#owner = owner;
+    this.#isDirty = true;
+    if (!isOthers) return;
+    const count = this.#ownFrom - this.#cursor.number;
+    this.#options.log.warn('this machine is another host now; what it kept as the one before is dropped', { count });
+    // A process begins with a segment of its own.
+    this.#moveTo({ number: this.#ownFrom, base: this.#ownFrom, offset: 0 });
   }
 
   /** Drops whole segments as long as their newest record is so old. */
@@ -257,7 +275,7 @@ export class Journal {
   #savePosition(): void {
     if (!this.#isDirty) return;
     const offsets = Object.fromEntries([...this.offsets].slice(-maxOffsets));
-    const position = { ...this.#cursor, offsets, untold: this.losses.untold };
+    const position = { ...this.#cursor, owner: this.#owner, offsets, untold: this.losses.untold };
     if (this.#trouble.attempt('keeping the position', () => savePosition(this.#options.folder, position)) === true) this.#isDirty = false;
   }
 }

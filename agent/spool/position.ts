@@ -16,6 +16,8 @@ export interface Place {
 }
 
 export interface Position extends Place {
+  /** The host whose publications these are, once enrolled. */
+  owner?: string;
   /** Milliseconds from a boot's monotonic clock to hub time, where records were written before hub time was known. */
   offsets: Record<string, number>;
   /** Lost and not told to the hub. */

@@ -240,3 +240,23 @@ test('a publication larger than a hub takes stays in memory and holds nothing up
   expect([...spool.unacknowledged()].map(({ seq }) => seq)).toContain(1);
   expect(spool.backlog).toBe(11);
 });
+
+test('a machine that becomes another host takes nothing of the one before along, but what it publishes itself', async () => {
+  const first = openTestSpool({ folder });
+  first.spool.belongTo('one');
+  first.add(100);
+  first.spool.close();
+  const same = openTestSpool({ folder });
+  same.spool.belongTo('one');
+  expect(same.spool.depth).toBe(100);
+  same.spool.close();
+  const other = openTestSpool({ folder });
+  other.add(30);
+  await other.tick();
+  other.spool.belongTo('two');
+  const got = await other.deliver();
+  expect(new Set(got.map(({ boot }) => boot))).toEqual(new Set([other.boot]));
+  expect(seqsOf(got)).toEqual(upTo(30));
+  expect(other.spool.untold).toEqual([]);
+  expect(other.lines.at(-1)!.msg).toContain('another host now');
+});
