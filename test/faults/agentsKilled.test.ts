@@ -59,11 +59,11 @@ needs('linux').test(
     await until(() => first.every((agent) => agent.spool.bytes > 0), 'all write to disk', 60_000);
     await until(
       () => {
-        for (const agent of first) for (let i = 0; i < 5 && agent.depth < waiting; i++) agent.sample();
+        for (const agent of first) for (let i = 0; i < 20 && agent.depth < waiting; i++) agent.sample();
         return first.every((agent) => agent.depth >= waiting);
       },
       'much waits',
-      120_000,
+      sized(120_000, 600_000),
     );
     const waited = first.reduce((sum, agent) => sum + agent.depth, 0);
     await Promise.all(first.map((agent) => agent.abandon()));
@@ -99,5 +99,5 @@ needs('linux').test(
       if (damages[i] === 'flipped') expect(lost).toBeLessThanOrEqual(2);
     }
   },
-  sized(240_000, 900_000),
+  sized(300_000, 1_800_000),
 );

@@ -2,9 +2,9 @@
 
 import { Centrifuge } from 'centrifuge';
 import { expect, onTestFinished } from 'vitest';
-import { WebSocket } from 'ws';
 import type { TimelineItem } from '../../src/protocol/kinds.ts';
 import { conversationRoom } from '../../src/protocol/rooms.ts';
+import { BrowserSocket } from '../support/browserSocket.ts';
 import { needs } from '../support/needs.ts';
 import { broken } from '../support/faults/checker.ts';
 import { startFaultProxy, type FaultProxy } from '../support/faults/faultProxy.ts';
@@ -55,7 +55,7 @@ needs('linux').test(
     onTestFinished(() => before.close());
     const room = ((await (await rig.person.call('POST', '/hosts', { name: 'talked about' })).json()) as { id: string }).id;
     const client = new Centrifuge(`${rig.hub.url.replace('http', 'ws')}/connection/websocket`, {
-      websocket: WebSocket,
+      websocket: BrowserSocket,
       token: rig.person.accessToken,
     });
     onTestFinished(() => client.disconnect());

@@ -3,8 +3,8 @@
 import { Centrifuge } from 'centrifuge';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
-import { WebSocket } from 'ws';
 import type { Sample } from '../../src/protocol/kinds.ts';
+import { BrowserSocket } from '../support/browserSocket.ts';
 import { freshDatabase } from '../support/database.ts';
 import { sized } from '../support/faults/scale.ts';
 import { connectAgent } from '../support/samples.ts';
@@ -46,7 +46,7 @@ test(
       fc.asyncProperty(disordered, async (order) => {
         const host = await hub.addHost();
         const agent = await connectAgent(hub, host);
-        const client = new Centrifuge(hub.url, { websocket: WebSocket, token: person.accessToken, minReconnectDelay: 10 });
+        const client = new Centrifuge(hub.url, { websocket: BrowserSocket, token: person.accessToken, minReconnectDelay: 10 });
         const seen: number[] = [];
         let unrecovered = 0;
         const room = client.newSubscription(agent.room, { minResubscribeDelay: 10 });

@@ -195,7 +195,7 @@ export function untilDelivered(agents: readonly LoadAgent[], withinMs = 120_000)
 
 /** Ready for a server that is away, frozen or full at times. */
 function openOwn(url: string): Promise<Database> {
-  return openDatabase({ url, log: pino({ level: 'silent' }), maxConnections: 4, applicationName: 'checker' });
+  return openDatabase({ url, log: pino({ level: 'silent' }), maxConnections: 4, applicationName: 'checker', statementTimeoutMs: 300_000 });
 }
 
 async function refresh(hubUrl: string, cookie: string): Promise<{ accessToken: string; cookie: string }> {

@@ -27,14 +27,13 @@ export async function readStored(sql: Pool, hosts: readonly string[]): Promise<S
 /** How many samples the tables hold of these hosts; a minute may be there as rows, as a chunk, or as both. */
 export async function countStored(sql: Pool, hosts: readonly string[]): Promise<number> {
   const list = `{${hosts.join(',')}}`;
-  const [row] = await sql<[{ samples: number }]>`
-    select coalesce(sum(greatest(hot.n, chunk.n)), 0)::int as samples
-    from (
-      select host, date_trunc('minute', at) as minute, count(*) as n from sample_hot
-      where kind = 'sample' and host = any(${list}::text::uuid[]) group by 1, 2
-    ) hot
-    full join (
-      select host, minute, n from sample_chunk where kind = 'sample' and host = any(${list}::text::uuid[])
-    ) chunk using (host, minute)`;
-  return row.samples;
+  type Count = { key: string; n: number };
+  const rows = await sql<Count[]>`
+    select host || ' ' || date_trunc('minute', at) as key, count(*)::int as n from sample_hot
+    where kind = 'sample' and host = any(${list}::text::uuid[]) group by host, date_trunc('minute', at)`;
+  const chunks = await sql<Count[]>`
+    select host || ' ' || minute as key, n from sample_chunk where kind = 'sample' and host = any(${list}::text::uuid[])`;
+  const minutes = new Map<string, number>();
+  for (const { key, n } of [...rows, ...chunks]) minutes.set(key, Math.max(n, minutes.get(key) ?? 0));
+  return minutes.values().reduce((sum, n) => sum + n, 0);
 }

@@ -1,9 +1,9 @@
 /** A person who watches hosts with the SDK of the page, and writes down what is shown. */
 
 import { Centrifuge } from 'centrifuge';
-import { WebSocket } from 'ws';
 import type { AgentPublication } from '../../../src/protocol/kinds.ts';
 import { hostRoom } from '../../../src/protocol/rooms.ts';
+import { BrowserSocket } from '../browserSocket.ts';
 import type { Seen } from './checker.ts';
 
 export interface Viewer {
@@ -24,7 +24,7 @@ export async function startViewer(hubUrl: string, token: () => Promise<string>, 
   let [seen, breaks] = [0, 0];
   let shown: { at: number; lagMs: number }[] = [];
   const client = new Centrifuge(`${hubUrl.replace('http', 'ws')}/connection/websocket`, {
-    websocket: WebSocket,
+    websocket: BrowserSocket,
     getToken: token,
     minReconnectDelay: 100,
     maxReconnectDelay: 2_000,
