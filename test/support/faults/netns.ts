@@ -1,6 +1,7 @@
 /** A network of its own for processes, behind a firewall that can drop either direction. For root on Linux. */
 
 import { execFileSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { findTool } from '../tools.ts';
 
 export interface OwnNetwork {
@@ -21,6 +22,7 @@ let networks = 0;
 /** Undone when the test is over, and by the system at the latest when nothing runs in it. */
 export function makeNetwork(whenDone: (close: () => void) => void): OwnNetwork {
   const [ip, nft] = [findTool('ip')!, findTool('nft')!];
+  sweep(ip);
   networks += 1;
   // Names are of the whole machine, and an interface's has 15 letters at most.
   const name = `hr${process.pid}x${networks}`;
@@ -52,6 +54,14 @@ export function makeNetwork(whenDone: (close: () => void) => void): OwnNetwork {
       }
     },
   };
+}
+
+/** Removes those of runs that were killed. */
+function sweep(ip: string): void {
+  const listed = execFileSync(ip, ['netns', 'list'], { encoding: 'utf8' });
+  for (const [name, pid] of listed.matchAll(/^hr(\d+)x\d+/gm)) {
+    if (!existsSync(`/proc/${pid}`)) run(ip, 'netns', 'del', name);
+  }
 }
 
 /** Whether this machine lets us make one: a container may be root and still not be allowed to. */
