@@ -121,6 +121,32 @@ needs('chromium', 'linux').describe('the web UI', () => {
     expect(complaints).toEqual([]);
   });
 
+  needs().test('who asks for less motion gets steps of a second; who does not see gets tables; keys are told', async () => {
+    const { page, complaints } = await openPage(browser, { reducedMotion: 'reduce' });
+    await enter(hub, page, `${room()}?window=60s`);
+    await page.locator('.strip').first().waitFor();
+    const place = (): Promise<string> =>
+      page.locator('.plot').first().evaluate(inPage<string>('(plot) => getComputedStyle(plot).transform'));
+    const ink = (): Promise<number> => page.locator('.strip canvas').first().evaluate(inkOfCanvas);
+    const [firstInk, firstPlace] = [await ink(), await place()];
+    await until(async () => (await ink()) !== firstInk || (await place()) !== firstPlace, 'the charts go on');
+    const moving = "document.getAnimations().filter((one) => one.playState === 'running').map((one) => one.effect.target.className)";
+    expect(await page.evaluate<string[]>(moving)).toEqual([]);
+
+    const table = page.getByRole('table', { name: 'CPU, 60 s' });
+    expect(await table.getByRole('row').count()).toBeGreaterThan(3);
+    await until(async () => (await table.getByRole('row', { name: /^user/ }).innerText()).includes('%'), 'the table has figures');
+
+    await page.keyboard.press('?');
+    const keys = page.getByRole('dialog', { name: 'Keys' });
+    await keys.getByText('pause or go on').waitFor();
+    await page.keyboard.press('Escape');
+    await keys.waitFor({ state: 'hidden' });
+    await page.keyboard.press('/');
+    await until(async () => (await page.evaluate<string>('document.activeElement.tagName')) === 'INPUT', 'the search has the focus');
+    expect(complaints).toEqual([]);
+  });
+
   needs().test('warns of plain http beyond this machine, and only there', async () => {
     const { page } = await openPage(browser);
     await page.goto(hub.url);

@@ -1,6 +1,7 @@
 /** Opens the web UI in a real browser and notes everything the browser complains about. */
 
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
+import { onTestFinished } from 'vitest';
 import { buildWeb, webIsStale } from '../../src/local/webBuild.ts';
 import { root, type TestApp } from './app.ts';
 import { findTool } from './tools.ts';
@@ -39,9 +40,10 @@ export async function launchBrowser(whenDone: (close: () => Promise<void>) => vo
   return browser;
 }
 
-/** A person's own browser window. */
+/** A person's own browser window; closes with the test, because a window that nobody looks at still draws. */
 export async function openPage(browser: Browser, options: BrowserContextOptions = {}): Promise<TestPage> {
   const context = await browser.newContext({ viewport: desktop, ...options });
+  onTestFinished(() => context.close());
   const page = await context.newPage();
   const complaints: string[] = [];
   page.on('pageerror', (error) => complaints.push(error.stack ?? error.message));

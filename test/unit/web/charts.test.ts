@@ -1,8 +1,10 @@
 import { expect, test } from 'vitest';
 import type { Sample } from '../../../src/protocol/kinds.ts';
 import { columnsOf, valueAt } from '../../../web/src/charts/columns.ts';
+import { statsOf } from '../../../web/src/charts/stats.ts';
 import { stripsOf } from '../../../web/src/charts/strips.ts';
 import type { Series } from '../../../web/src/charts/strips.ts';
+import { Buckets } from '../../../web/src/state/buckets.ts';
 import { SampleStore } from '../../../web/src/state/samples.ts';
 
 const sample = (at: number, metrics: Record<string, number>): Sample => ({ kind: 'sample', at, seq: at, boot: 'b', metrics });
@@ -23,6 +25,16 @@ test('a hole breaks every line and is told', () => {
   expect(columns.at).toEqual([1000, 2000, 2001, 9000]);
   expect(columns.values[0]).toEqual([1, 2, null, 3]);
   expect(columns.holes).toEqual([{ from: 2000, to: 9000 }]);
+});
+
+test('a window in figures, of samples and of buckets', () => {
+  const store = new SampleStore();
+  store.add([sample(1000, { a: 9 }), sample(2000, { a: 1 }), sample(3000, { b: 1 }), sample(4000, { a: 3 })]);
+  expect(statsOf(store, one('a', ['a'], 'line'), 1500, 5000)).toEqual({ newest: 3, lowest: 1, average: 2, highest: 3 });
+  expect(statsOf(store, one('a', ['a'], 'line'), 5000, 9000)).toBeUndefined();
+  const buckets = new Buckets(store);
+  buckets.set({ tier: 'raw', step: 2000, at: [], series: {} }, 0);
+  expect(statsOf(buckets, one('a', ['a'], 'line'), 0, 5000)).toEqual({ newest: 3, lowest: 1, average: 13 / 3, highest: 9 });
 });
 
 test('stacks add up, mirrored series go down, dotted ones count for the right scale', () => {

@@ -10,6 +10,7 @@ import type { Palette } from './palette.ts';
 import type { DataState } from './paint.ts';
 import { Plot } from './plot.ts';
 import type { Strip } from './strips.ts';
+import { StripTable } from './StripTable.tsx';
 import type { View } from './view.ts';
 
 export interface StripViewProps {
@@ -145,6 +146,7 @@ export function StripView({ strip, view, rows, samples, palette, state, compact 
           </div>
         )}
       </div>
+      <StripTable strip={strip} view={view} rows={rows} />
     </section>
   );
 }
