@@ -75,7 +75,7 @@ export async function makePartitions(sql: Pool, nowMs: number, days: Record<keyo
   }
 }
 
-/** A day of samples, sealed, the last two minutes of it as rows; older time as rollups alone. */
+/** A day of samples, all sealed. */
 export async function storeDay(sql: Pool, names: MetricNames, host: string, samples: readonly ChunkSample[]): Promise<void> {
   await storeSealed(sql, names, host, samples);
   await setListed(sql, samples.at(-1)!.at + 1_000);

@@ -38,7 +38,8 @@ export async function* samplesAsNdjson(history: HistoryParts, range: SampleRange
     },
   };
   for await (const page of readRaw(parts, { host: range.host, fromMs: range.from, toMs: range.to })) {
-    yield told() + lines(page.map(toSample));
+    if (faults.length > 0) yield told();
+    for await (const some of slices(page)) yield lines(some.map(toSample));
   }
   if (faults.length > 0) yield told();
 }
@@ -61,7 +62,19 @@ export async function* samplesAsCsv(history: HistoryParts, { host, from, to }: S
   }
   const names = [...found].sort((a, b) => (a < b ? -1 : 1));
   yield `${['at', 'boot', 'seq', ...names.map(csvCell)].join(',')}\r\n`;
-  for await (const page of readRaw(history, range)) yield page.map((sample) => csvLine(sample, names)).join('');
+  for await (const page of readRaw(history, range)) {
+    for await (const some of slices(page)) yield some.map((sample) => csvLine(sample, names)).join('');
+  }
+}
+
+/** So few that writing them out takes a few milliseconds, with room for others' work in between. */
+const sliceSamples = 100;
+
+async function* slices<T>(page: readonly T[]): AsyncGenerator<T[]> {
+  for (let i = 0; i < page.length; i += sliceSamples) {
+    await new Promise((resolve) => setImmediate(resolve));
+    yield page.slice(i, i + sliceSamples);
+  }
 }
 
 const lines = (values: readonly object[]): string => values.map((value) => `${JSON.stringify(value)}\n`).join('');
