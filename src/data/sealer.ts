@@ -39,6 +39,8 @@ const hoursAtOnce = 32;
 /** How long what still runs is waited for, within a transaction; it is mostly over in milliseconds. */
 const waitMs = 2_000;
 const lookMs = 20;
+/** Between rounds that fail. */
+const maxPauseMs = 60_000;
 
 export class Sealer {
   readonly #options: SealerOptions & Required<Pick<SealerOptions, 'graceMs' | 'everyMs' | 'batch' | 'batchBytes'>>;
@@ -46,6 +48,8 @@ export class Sealer {
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
   #closed = false;
+  /** Rounds in a row. */
+  #failures = 0;
 
   constructor(options: SealerOptions) {
     const { graceMs = minuteMs, everyMs = 5_000, batch = 64, batchBytes = 32 * 1024 * 1024 } = options;
@@ -76,10 +80,16 @@ export class Sealer {
   #later(): void {
     if (this.#closed) return;
     // Replicas that started together need not ask together.
-    const delayMs = this.#options.everyMs * (0.75 + Math.random() / 2);
+    const delayMs = Math.min(maxPauseMs, this.#options.everyMs * 2 ** this.#failures) * (0.75 + Math.random() / 2);
     this.#timer = setTimeout(() => {
       this.#round = this.seal()
-        .catch(this.#options.failed)
+        .then(
+          () => void (this.#failures = 0),
+          (error: unknown) => {
+            this.#failures++;
+            this.#options.failed(error);
+          },
+        )
         .finally(() => this.#later());
     }, delayMs).unref();
   }

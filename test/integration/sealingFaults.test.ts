@@ -131,3 +131,22 @@ test('a damaged chunk is told of and put aside; reading and sealing go on', asyn
   // What was rolled up of it is still right.
   await checkRollups(parts, host!, rows(host!, start, thisMinute), start, thisMinute);
 });
+
+test('a background sealer goes on after rounds that failed, and stops where it is closed', async () => {
+  const { sql } = await freshDatabase(onTestFinished);
+  const [host] = await addHosts(sql, 1);
+  const start = thisMinute - 2 * minuteMs;
+  await openSince(sql, start);
+  await insertSamples(sql, rows(host!, start, thisMinute));
+  await sql`alter table rollup_10s rename to elsewhere`;
+  const failures: unknown[] = [];
+  const sealer = sealerOf(sql, { everyMs: 5, failed: (error) => failures.push(error) });
+  sealer.start();
+  await until(() => failures.length >= 3);
+  expect((await sql`select from sample_chunk`).count).toBe(0);
+  await sql`alter table elsewhere rename to rollup_10s`;
+  await until(async () => (await sql`select from sample_chunk`).count === 2);
+  await sealer.close();
+  expect(await countWork(sql)).toBe(0);
+  expect((await sql`select from rollup_1m`).count).toBe(2);
+});
