@@ -22,7 +22,8 @@ export interface Written {
 }
 
 const smallestSegmentBytes = 64 * 1024;
-const largestSegmentBytes = 1024 * 1024;
+/** Small, so that giving the oldest up holds no tick up. */
+const largestSegmentBytes = 256 * 1024;
 /** On a full disk the oldest segment makes room at most once in so many publications: others may be filling it. */
 const publicationsPerRoom = 60;
 /** Acknowledged out of order. One more than that is sent again, which is harmless. */

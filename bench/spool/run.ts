@@ -81,7 +81,7 @@ async function timeReading(): Promise<void> {
   row('event loop held up while batches are read', loop);
 }
 
-/** More than there may be: every so often a megabyte goes. */
+/** More than there may be: every so often the oldest segment goes. */
 async function timeDropping(): Promise<void> {
   const journal = new Journal({ folder: join(folder, 'small'), maxBytes: 16 * 2 ** 20, log });
   const spool = new Spool({ boot, clock, journal, nowMs: () => nowMs });
@@ -94,7 +94,7 @@ async function timeDropping(): Promise<void> {
     if (spool.dropped > before) times.drop.push(...list);
     if (seq === 20) await spool.keep();
   }
-  row('one publication for which a megabyte goes', times.drop);
+  row('one publication for which the oldest go', times.drop);
 }
 
 const status = (pid: number, field: string): number =>
