@@ -5,9 +5,10 @@ import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'vitest';
+import { canMakeNetworks } from './faults/netns.ts';
 import { findTool, type ToolName, tools } from './tools.ts';
 
-export type Need = ToolName | 'root' | 'linux' | 'mount';
+export type Need = ToolName | 'root' | 'linux' | 'mount' | 'netns';
 
 /**
  * `needs('chromium').test('shows the room', async () => …)`, or `.describe` for a group. Under CI=true `npm test` counts a skip as
@@ -29,6 +30,7 @@ function lacking(need: Need): string | undefined {
   if (need === 'root') return process.getuid?.() === 0 ? undefined : 'needs root';
   if (need === 'linux') return process.platform === 'linux' ? undefined : 'needs Linux';
   if (need === 'mount') return mayMount() ? undefined : 'needs the right to mount (root outside of a container, or CAP_SYS_ADMIN)';
+  if (need === 'netns') return canMakeNetworks() ? undefined : 'needs the right to make network namespaces, and ip and nft';
   return findTool(need) === undefined ? `needs ${need}: apt-get install ${tools[need].package}` : undefined;
 }
 
