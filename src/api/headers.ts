@@ -15,17 +15,19 @@ const closedPolicy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none
 /** Sets the security headers of every answer that has no policy of its own. */
 export function setSecurityHeaders(app: FastifyInstance, { publicUrl }: HeaderOptions): void {
   const isHttps = publicUrl.startsWith('https:');
+  // Browsers ignore it elsewhere, with a complaint in the console.
+  const heedsOpener = isHttps || /^http:\/\/(localhost|127(\.\d+){3}|\[::1\])(:|$)/.test(publicUrl);
   app.addHook('onRequest', async (request, reply) => {
     void reply.headers({
       'x-request-id': request.id,
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
-      'cross-origin-opener-policy': 'same-origin',
       'cross-origin-resource-policy': 'same-origin',
       'x-frame-options': 'DENY',
       'content-security-policy': closedPolicy,
       'permissions-policy': 'camera=(), geolocation=(), microphone=()',
     });
+    if (heedsOpener) void reply.header('cross-origin-opener-policy', 'same-origin');
     if (isHttps) void reply.header('strict-transport-security', 'max-age=31536000; includeSubDomains');
   });
 }
