@@ -9,19 +9,6 @@ const hubPort = process.env['PORT'] ?? '8080';
 const hubUrl = `http://127.0.0.1:${hubPort}`;
 const vitePort = 5173;
 
-const hub = spawn(process.execPath, ['--watch', 'src/main.ts'], {
-  cwd: root,
-  stdio: 'inherit',
-  env: {
-    ...process.env,
-    PORT: hubPort,
-    // The page comes from Vite, so its origin has to be welcome at the hub's socket.
-    ALLOWED_ORIGINS:
-      process.env['ALLOWED_ORIGINS'] ??
-      [hubPort, vitePort].flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`]).join(','),
-  },
-});
-
 const vite = await createServer({
   configFile: fileURLToPath(new URL('vite.config.ts', import.meta.url)),
   server: {
@@ -30,8 +17,24 @@ const vite = await createServer({
     proxy: { '/api': hubUrl, '/agent': hubUrl, '/docs': hubUrl, '/openapi.json': hubUrl, '/connection': { target: hubUrl, ws: true } },
   },
 });
+// Before the hub starts: where the port is taken, nothing is left running.
 await vite.listen();
 vite.printUrls();
+
+const hub = spawn(process.execPath, ['--watch', 'src/main.ts'], {
+  cwd: root,
+  stdio: 'inherit',
+  env: {
+    ...process.env,
+    PORT: hubPort,
+    // So that the sign-in link leads to the page that reloads.
+    PUBLIC_URL: process.env['PUBLIC_URL'] ?? `http://localhost:${vitePort}`,
+    // The page comes from Vite, so its origin has to be welcome at the hub's socket.
+    ALLOWED_ORIGINS:
+      process.env['ALLOWED_ORIGINS'] ??
+      [hubPort, vitePort].flatMap((port) => [`http://localhost:${port}`, `http://127.0.0.1:${port}`]).join(','),
+  },
+});
 
 let stopping = false;
 async function stop(): Promise<void> {
