@@ -216,6 +216,8 @@ needs('chromium', 'linux').describe('the web UI', () => {
     await page.getByRole('button', { name: 'Make the command' }).click();
     const command = await page.locator('[data-command]').innerText();
     await page.getByText('Waiting for the first sample').waitFor();
+    await page.getByText('Nothing arrives?').click();
+    await page.getByText('journalctl -u hostroom-agent').waitFor();
     const enrolmentToken = /ENROLMENT_TOKEN=['"]?([\w-]+)/.exec(command)?.[1];
     expect(enrolmentToken, command).toBeTruthy();
     const agent = await startLocalAgent({

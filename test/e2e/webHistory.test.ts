@@ -106,6 +106,18 @@ needs('chromium', 'linux').describe('the history in the web UI', () => {
     expect(complaints).toEqual([]);
   });
 
+  needs().test('admins see what each tier of history takes on disk', async () => {
+    const { page, complaints } = await openPage(browser);
+    await enter(hub, page, '/account');
+    const storage = page.getByRole('region', { name: 'Storage' });
+    const row = (name: string): Promise<string> => storage.getByRole('row', { name }).innerText();
+    await storage.getByRole('table').waitFor();
+    expect(await row('Every sample')).toMatch(/1\u202fd[\s\S]*B$/);
+    expect(await row('1 h averages')).toContain('3 years');
+    expect(await row('All')).toMatch(/\d\u202f[KM]iB$/);
+    expect(complaints).toEqual([]);
+  });
+
   needs().test('the agent’s place in the room says how long it can be without the hub', async () => {
     const { page } = await openPage(browser);
     await enter(hub, page, room);

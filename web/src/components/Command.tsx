@@ -1,14 +1,21 @@
 /** The one line that connects a host, ready to copy. */
 
-import { IconCheck, IconCopy } from '@tabler/icons-react';
+import { IconCheck, IconCopy, IconRefresh } from '@tabler/icons-react';
 import { useState } from 'react';
 import type { Enrolment } from '../../../src/protocol/rest.ts';
+import { messageOf } from '../api.ts';
 import { useNow } from '../context.ts';
 import { toast } from './Toasts.tsx';
 
 const two = (value: number): string => value.toString().padStart(2, '0');
 
-export function Command({ enrolment }: { enrolment: Enrolment }) {
+export interface CommandProps {
+  enrolment: Enrolment;
+  /** Makes another one when this is too old. */
+  onRenew: () => Promise<void>;
+}
+
+export function Command({ enrolment, onRenew }: CommandProps) {
   const now = useNow(1_000);
   const [copied, setCopied] = useState(false);
   const leftS = Math.max(0, Math.round((enrolment.expiresAt - now) / 1000));
@@ -31,10 +38,21 @@ export function Command({ enrolment }: { enrolment: Enrolment }) {
       <div className="command-line">
         <span aria-hidden="true">$</span>
         <code data-command>{enrolment.command}</code>
-        <button type="button" className="button primary" disabled={leftS === 0} onClick={() => void copy()}>
-          {copied ? <IconCheck size={14} stroke={1.75} /> : <IconCopy size={14} stroke={1.75} />}
-          {copied ? 'Copied' : 'Copy'}
-        </button>
+        {leftS === 0 ? (
+          <button
+            type="button"
+            className="button primary"
+            onClick={() => void onRenew().catch((failure: unknown) => toast(messageOf(failure)))}
+          >
+            <IconRefresh size={14} stroke={1.75} />
+            New command
+          </button>
+        ) : (
+          <button type="button" className="button primary" onClick={() => void copy()}>
+            {copied ? <IconCheck size={14} stroke={1.75} /> : <IconCopy size={14} stroke={1.75} />}
+            {copied ? 'Copied' : 'Copy'}
+          </button>
+        )}
       </div>
     </div>
   );

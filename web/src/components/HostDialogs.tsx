@@ -1,7 +1,7 @@
 /** Dialogs about one host: rename, delete, connect its agent again. */
 
 import { Modal, TextInput } from '@mantine/core';
-import { type FormEvent, useEffect, useState } from 'react';
+import { type FormEvent, useCallback, useEffect, useState } from 'react';
 import type { Enrolment, Host } from '../../../src/protocol/rest.ts';
 import { call, messageOf } from '../api.ts';
 import { useShared } from '../context.ts';
@@ -108,14 +108,15 @@ function Delete({ host, onClose, onDeleted }: DialogProps & { onDeleted: () => v
 function Install({ host }: DialogProps) {
   const [enrolment, setEnrolment] = useState<Enrolment | null>(null);
   const [error, setError] = useState<string | null>(null);
+  const renew = useCallback(async () => setEnrolment(await call<Enrolment>('POST', `/hosts/${host.id}/enrolment`)), [host.id]);
   useEffect(() => {
-    call<Enrolment>('POST', `/hosts/${host.id}/enrolment`).then(setEnrolment, (failure: unknown) => setError(messageOf(failure)));
-  }, [host.id]);
+    renew().catch((failure: unknown) => setError(messageOf(failure)));
+  }, [renew]);
   if (error) return <p>{error}</p>;
   return (
     <>
       <p style={{ marginBottom: 12 }}>Run this on the machine. An agent that was connected under this name before is replaced.</p>
-      {enrolment && <Command enrolment={enrolment} />}
+      {enrolment && <Command enrolment={enrolment} onRenew={renew} />}
     </>
   );
 }

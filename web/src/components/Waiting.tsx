@@ -5,10 +5,17 @@ import type { Enrolment } from '../../../src/protocol/rest.ts';
 import { clockSeconds } from '../lib/format.ts';
 import { Command } from './Command.tsx';
 
-export function Waiting({ enrolment, madeAt, enrolled }: { enrolment: Enrolment; madeAt: number; enrolled: boolean }) {
+export interface WaitingProps {
+  enrolment: Enrolment;
+  madeAt: number;
+  enrolled: boolean;
+  onRenew: () => Promise<void>;
+}
+
+export function Waiting({ enrolment, madeAt, enrolled, onRenew }: WaitingProps) {
   return (
     <>
-      <Command enrolment={enrolment} />
+      <Command enrolment={enrolment} onRenew={onRenew} />
       <div className="steps">
         <div className="done">
           <IconCircleCheck size={20} stroke={1.75} />
@@ -33,6 +40,18 @@ export function Waiting({ enrolment, madeAt, enrolled }: { enrolment: Enrolment;
         </div>
       </div>
       <GhostStrips />
+      <details className="help">
+        <summary>Nothing arrives?</summary>
+        <ul>
+          <li>
+            The machine must reach the hub: <code>{`curl ${location.origin}/api/v1/time`}</code> on it answers with a time.
+          </li>
+          <li>A command works once and for 15 minutes; then make a new one.</li>
+          <li>
+            The agent says what hinders it: <code>journalctl -u hostroom-agent</code>.
+          </li>
+        </ul>
+      </details>
     </>
   );
 }

@@ -5,6 +5,7 @@ import { useEffect, useState } from 'react';
 import type { Sessions } from '../../../src/protocol/rest.ts';
 import { call, messageOf } from '../api.ts';
 import { PasswordForm } from '../components/PasswordForm.tsx';
+import { StoragePanel } from '../components/StoragePanel.tsx';
 import { RailButton } from '../components/Shell.tsx';
 import { toast } from '../components/Toasts.tsx';
 import { stamp } from '../lib/format.ts';
@@ -76,6 +77,7 @@ export default function Account() {
               label={who.user.hasPassword ? 'Change password' : 'Set password'}
             />
           </section>
+          {who.user.admin && <StoragePanel />}
           <section className="panel">
             <h2>Signed in</h2>
             {sessions.map((one) => (

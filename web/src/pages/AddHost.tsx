@@ -3,7 +3,7 @@
 import { NativeSelect, TextInput } from '@mantine/core';
 import { type FormEvent, useEffect, useState } from 'react';
 import { useLocation } from 'wouter';
-import type { AddedHost, Groups } from '../../../src/protocol/rest.ts';
+import type { AddedHost, Enrolment, Groups } from '../../../src/protocol/rest.ts';
 import { call, messageOf } from '../api.ts';
 import { Waiting } from '../components/Waiting.tsx';
 import { RailButton } from '../components/Shell.tsx';
@@ -65,6 +65,12 @@ export function AddHost() {
     }
   };
 
+  const renew = async (): Promise<void> => {
+    if (!added) return;
+    const enrolment = await call<Enrolment>('POST', `/hosts/${added.id}/enrolment`);
+    setAdded({ ...added, enrolment, madeAt: Date.now() });
+  };
+
   return (
     <>
       <header className="head drawer-rail" style={{ height: 'auto' }}>
@@ -82,6 +88,7 @@ export function AddHost() {
             <Waiting
               enrolment={added.enrolment}
               madeAt={added.madeAt}
+              onRenew={renew}
               enrolled={here?.status === 'online' || (here?.inventory ?? null) !== null}
             />
           ) : (
