@@ -64,8 +64,8 @@ async function measure(): Promise<void> {
     { title: '24 h, 1,000 points', lengthMs: dayMs, points: 1_000 },
     { title: '24 h, 5,000 points', lengthMs: dayMs, points: 5_000 },
     { title: '24 h, 24 points', lengthMs: dayMs, points: 24 },
-    { title: '12 h, 5,000 points', lengthMs: 12 * hourMs, points: 5_000 },
-    { title: '6 h, 5,000 points', lengthMs: 6 * hourMs, points: 5_000 },
+    { title: '8 h, 5,000 points', lengthMs: 8 * hourMs, points: 5_000 },
+    { title: '3 h, 5,000 points', lengthMs: 3 * hourMs, points: 5_000 },
     { title: '6 h, 1,000 points', lengthMs: 6 * hourMs, points: 1_000 },
     { title: '1 h, 3,600 points', lengthMs: hourMs, points: 3_600 },
     { title: '10 min, 600 points', lengthMs: 10 * minuteMs, points: 600 },
@@ -111,9 +111,13 @@ async function measure(): Promise<void> {
     const got = await admin.get(pathOf(zoom));
     if (got.status !== 200) throw new Error(got.text);
     const answer = got.body as { tier: string; step: number; at: number[]; series: object };
+    const cpuMs: number[] = [];
     const took: Record<string, number[]> = { hostroom: [], 'jsonb rows': [], 'rows per metric': [] };
     for (let round = 0; round <= rounds; round++) {
+      const before = process.cpuUsage();
       const times: Record<string, number> = { hostroom: await timed(() => admin.get(pathOf(zoom))) };
+      const used = process.cpuUsage(before);
+      if (round > 0) cpuMs.push((used.user + used.system) / 1_000);
       if (zoom.lengthMs <= dayMs) {
         for (const [name, ask] of Object.entries(rivals))
           times[name] = await timed(async () => JSON.stringify(await ask(answer.step, zoom.lengthMs)));
@@ -121,10 +125,18 @@ async function measure(): Promise<void> {
       if (round > 0) for (const [name, ms] of Object.entries(times)) took[name]!.push(ms);
     }
     const spreads = Object.fromEntries(Object.entries(took).map(([name, values]) => [name, spreadOf(values)]));
-    results.push({ ...zoom, tier: answer.tier, stepMs: answer.step, ms: spreads });
-    rows.push([zoom.title, answer.tier, `${answer.step / 1000} s × ${answer.at.length}`, ...Object.values(spreads).map(showSpread)]);
+    results.push({ ...zoom, tier: answer.tier, stepMs: answer.step, ms: spreads, cpuMs });
+    rows.push([
+      zoom.title,
+      answer.tier,
+      `${answer.step / 1000} s × ${answer.at.length}`,
+      ...Object.values(spreads).map(showSpread),
+      showSpread(spreadOf(cpuMs)),
+    ]);
   }
-  console.log(table(['range', 'tier', 'buckets', 'hostroom ms, over HTTP', 'jsonb rows ms', 'rows per metric ms'], rows));
+  console.log(
+    table(['range', 'tier', 'buckets', 'hostroom ms, over HTTP', 'jsonb rows ms', 'rows per metric ms', 'CPU ms of hub and client'], rows),
+  );
 
   const group = (await admin.get('/groups')).body.items[0].id as string;
   const fleet = Array.from({ length: 1_000 }, () => newId());

@@ -45,8 +45,8 @@ const steps: readonly number[] = [
   ...Array.from({ length: 9 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power * dayMs)).flat(),
 ];
 
-/** Reading more rows takes a chart beyond some 50 ms, of minutes beyond 200; a coarser tier has fewer. */
-const mostRows: Readonly<Record<Tier, number>> = { raw: 360, '10s': 1_000, '1m': 11_000, '1h': Infinity };
+/** Reading more rows takes a chart beyond some 50 ms, of a week of minutes beyond 150; a coarser tier has fewer. */
+const mostRows: Readonly<Record<Tier, number>> = { raw: 180, '10s': 500, '1m': 11_000, '1h': Infinity };
 /** What was asked a moment ago as "since the retention began" is still there. */
 const slackMs = minuteMs;
 const coarsestFirst: readonly Tier[] = ['1h', '1m', '10s', 'raw'];
