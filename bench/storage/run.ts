@@ -1,4 +1,4 @@
-/** Measures what a day of history takes on disk, and what sealing it costs: `npm run bench storage [-- hosts minutes recording]`. */
+/** Measures what a day of history takes on disk, and what sealing it costs: `npm run bench -- storage [hosts minutes recording]`. */
 
 import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';

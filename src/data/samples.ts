@@ -24,7 +24,8 @@ const array = (rows: readonly SampleRow[], field: 'host' | 'kind' | 'at' | 'boot
 
 /**
  * Inserts all rows in one statement that commits by itself; rows whose (host, kind, at) is stored already are left alone.
- * Returns how many were new; those of closed minutes are noted for being merged into their chunks. JSON in one line has no newline, so the frames travel as one text without any escaping.
+ * Returns how many were new; those of closed minutes are noted for being merged into their chunks. JSON in one line has no newline, so
+ * the frames travel as one text without any escaping.
  */
 export async function insertSamples(sql: Sql, rows: readonly SampleRow[]): Promise<number> {
   const [result] = await sql<[{ added: number }]>`
