@@ -14,7 +14,7 @@ export class Heat implements Layer {
   readonly #view: View;
   readonly #rows: () => Rows;
   readonly #palette: () => Palette;
-  #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1, rows: undefined as Rows | undefined };
+  #drawn = { end: 0, version: -1, width: 0, windowMs: 0, look: -1, isOff: false, rows: undefined as Rows | undefined };
   readonly #mover: Mover;
 
   constructor(canvas: HTMLCanvasElement, options: { cores: readonly string[]; view: View; rows: () => Rows; palette: () => Palette }) {
@@ -31,6 +31,7 @@ export class Heat implements Layer {
     const rows = this.#rows();
     return (
       drawn.rows !== rows ||
+      drawn.isOff !== this.#isOff() ||
       drawn.version !== rows.version ||
       drawn.width !== this.#view.width.get() ||
       drawn.windowMs !== this.#view.windowMs.get() ||
@@ -48,13 +49,13 @@ export class Heat implements Layer {
     const columns = Math.ceil(width + aheadMs / perPx);
     const lines = Math.min(maxRows, this.#cores.length);
     const rows = this.#rows();
-    this.#drawn = { end, version: rows.version, width, windowMs, look: this.#view.look.get(), rows };
+    this.#drawn = { end, version: rows.version, width, windowMs, look: this.#view.look.get(), isOff: this.#isOff(), rows };
     this.#canvas.width = columns;
     this.#canvas.height = lines;
     this.#canvas.style.width = `${columns}px`;
     const context = this.#canvas.getContext('2d')!;
     const image = context.createImageData(columns, lines);
-    const [red, green, blue] = partsOf(this.#palette().series[0]!);
+    const [red, green, blue] = partsOf(this.#isOff() ? this.#palette().off : this.#palette().series[0]!);
     const start = end - windowMs;
     const rowOfPx = rowsByPixel(rows, columns, start, perPx);
     for (let core = 0; core < this.#cores.length; core += 1) {
@@ -80,6 +81,10 @@ export class Heat implements Layer {
 
   place(end: number): void {
     this.#mover.place(this.#canvas, this.#drawn.end, end);
+  }
+
+  #isOff(): boolean {
+    return this.#view.freshness.get() === 'offline';
   }
 
   close(): void {
