@@ -48,10 +48,12 @@ const joinPx = 14;
 
 export function marksOf(items: readonly TimelineItem[], x: (at: number) => number, width: number): Mark[] {
   const marks: Mark[] = [];
-  for (const item of items) {
-    if (item.kind === 'message' && item.deletedAt !== undefined) continue;
+  const placed = items
+    .filter((item) => item.kind !== 'message' || item.deletedAt === undefined)
     // Something with a length is marked where it ended, a note on a range where it begins.
-    const at = item.kind === 'event' ? (item.until ?? item.at) : item.at;
+    .map((item) => ({ item, at: item.kind === 'event' ? (item.until ?? item.at) : item.at }))
+    .sort((a, b) => a.at - b.at);
+  for (const { item, at } of placed) {
     const place = x(at);
     if (place < -20 || place > width + 60) continue;
     const last = marks.at(-1);

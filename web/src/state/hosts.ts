@@ -145,7 +145,10 @@ export class HostList extends Store<HostsState> {
     if (this.#trails.has(host.id) || !host.recentCpu) return;
     const { at, values } = host.recentCpu;
     const trail = this.trail(host.id);
-    values.forEach((value, index) => trail.add(at - (values.length - 1 - index) * 1000, value));
+    values.forEach((value, index) => {
+      // A second without a value between two with one is a late sample, which the trail bridges.
+      if (value !== null) trail.add(at - (values.length - 1 - index) * 1000, value);
+    });
   }
 
   #take(fleet: Fleet): void {
