@@ -3,13 +3,14 @@
 import type { Clock } from '../lib/clock.ts';
 import { fits } from '../lib/glob.ts';
 import { readRawColumns, readRollups } from '../data/history.ts';
+import type { Kept } from '../data/retention.ts';
 import type { HistoryParts } from '../data/history.ts';
 import { readUnsealed } from '../data/unsealed.ts';
 import { ReadError } from '../db/reader.ts';
 import type { Reader, ReadFault } from '../db/reader.ts';
 import { AppError } from '../errors.ts';
 import { chooseGrid } from './seriesGrid.ts';
-import type { Grid, TierAges } from './seriesGrid.ts';
+import type { Grid } from './seriesGrid.ts';
 import { segmentsOf } from './seriesSegments.ts';
 import { SeriesTable, TableFull } from './seriesTable.ts';
 
@@ -17,8 +18,8 @@ export interface SeriesParts {
   reader: Reader;
   names: HistoryParts['names'];
   clock: Clock;
-  /** How long each tier is kept. */
-  kept(): TierAges;
+  /** How long each tier is kept now. */
+  kept(): Kept | Promise<Kept>;
   /** Told of what could not be read; it is a gap in the answer. */
   corrupt?: HistoryParts['corrupt'];
 }
@@ -48,7 +49,7 @@ export async function readSeries(parts: SeriesParts, wish: SeriesWish, left: Abo
   const wanted = wantedBy(wish.metrics);
   if (wish.to <= wish.from) throw new AppError('invalid', 'to: has to be after from.');
   const nowMs = parts.clock.now();
-  const kept = parts.kept();
+  const kept = await parts.kept();
   const grid = chooseGrid({ fromMs: wish.from, toMs: wish.to, points: wish.points, nowMs, kept });
   const table = new SeriesTable(grid, seriesLimits);
   // Nothing is older than the oldest tier, or younger than now; asking for it would only take time.
