@@ -8,7 +8,6 @@ import { localEnrolment } from './actions/hosts.ts';
 import { postEvent, type EventDraft } from './actions/postEvent.ts';
 import { prepareHub } from './actions/prepareHub.ts';
 import { emptyRooms, endSessions } from './actions/revoke.ts';
-import { tierAges } from './actions/seriesGrid.ts';
 import { makeSignInLink, signInLinkIfNeeded } from './actions/signInLink.ts';
 import { createApi } from './api/api.ts';
 import { createAccessTokens } from './auth/accessToken.ts';
@@ -21,6 +20,7 @@ import type { Config } from './config.ts';
 import { findHostKey } from './data/hosts.ts';
 import { MetricNames } from './data/metricNames.ts';
 import { PartitionKeeper } from './data/partitions.ts';
+import { configuredKept, Retention } from './data/retention.ts';
 import { Sealer } from './data/sealer.ts';
 import { SampleWriter } from './data/writer.ts';
 import { isAway, type Database } from './db/database.ts';
@@ -111,10 +111,11 @@ async function build(
     metrics.error('background');
     log[isAway(error) ? 'warn' : 'error']({ err: error, what }, 'a task in the background failed');
   };
+  const retention = new Retention(sql, configuredKept(config.retention));
   const partitions = new PartitionKeeper({
     sql,
     clock,
-    retention: config.retention,
+    retention: () => retention.refresh(),
     failed: (error) => background(error, 'keeping partitions'),
     measured: metrics.storage,
   });
@@ -224,7 +225,7 @@ async function build(
     limits: config.limits,
     messageRate,
     allowedOrigins: config.allowedOrigins,
-    metrics: { received: metrics.received, error: metrics.error, dropped: metrics.dropped },
+    metrics: { received: metrics.received, error: metrics.error, dropped: metrics.dropped, drainIncomplete: metrics.drainIncomplete },
   });
   const server = await createApi({
     log,
@@ -256,7 +257,8 @@ async function build(
       samples.forget(host.id);
     },
     history: { sql, names, corrupt },
-    series: { reader, names, clock, corrupt, kept: () => tierAges(config.retention) },
+    series: { reader, names, clock, corrupt, kept: () => retention.current },
+    retention: { retention, apply: () => partitions.hurry() },
     webRoot: join(root, 'web/dist'),
     version,
     // Upgrades on its routes only: it has to know of all others.

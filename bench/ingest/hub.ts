@@ -58,8 +58,8 @@ const hub = await startTestHub((close) => void closers.push(close), {
   },
 });
 const day = 24 * 3_600_000;
-const retention = { rawMs: day, tenSecondsMs: 7 * day, minuteMs: 90 * day, hourMs: 1_095 * day };
-const partitions = new PartitionKeeper({ sql: database.sql, clock: hub.clock, retention, failed: () => undefined });
+const retention = { raw: day, '10s': 7 * day, '1m': 90 * day, '1h': 1_095 * day };
+const partitions = new PartitionKeeper({ sql: database.sql, clock: hub.clock, retention: async () => retention, failed: () => undefined });
 await partitions.start();
 closers.push(() => partitions.close());
 

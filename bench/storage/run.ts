@@ -77,9 +77,9 @@ async function main(): Promise<void> {
   const start = end - minutes * minuteMs;
   await sql`update seal_state set closed_until = to_timestamp(${start}::float8 / 1000), listed_until = closed_until`;
   await sql`update seal_state set listed_until = closed_until`;
-  const retention = { rawMs: dayMs, tenSecondsMs: 7 * dayMs, minuteMs: 90 * dayMs, hourMs: 1_095 * dayMs };
+  const retention = { raw: dayMs, '10s': 7 * dayMs, '1m': 90 * dayMs, '1h': 1_095 * dayMs };
   const failed = (error: unknown): void => console.error(error);
-  const keeper = new PartitionKeeper({ sql, clock: { now: () => end }, retention, failed });
+  const keeper = new PartitionKeeper({ sql, clock: { now: () => end }, retention: async () => retention, failed });
   await keeper.keep();
 
   let samples = 0;

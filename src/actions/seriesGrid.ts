@@ -1,19 +1,8 @@
 /** Chooses the buckets of a chart with the tier they are read from. */
 
-import type { Config } from '../config.ts';
+import type { Kept } from '../data/retention.ts';
 import { hourMs, minuteMs, tiers } from '../data/tiers.ts';
 import type { Tier } from '../data/tiers.ts';
-
-/** How long each tier is kept, in milliseconds. */
-export type TierAges = Readonly<Record<Tier, number>>;
-
-/** The configured retention by tier. */
-export const tierAges = ({ rawMs, tenSecondsMs, minuteMs: oneMinuteMs, hourMs: oneHourMs }: Config['retention']): TierAges => ({
-  raw: rawMs,
-  '10s': tenSecondsMs,
-  '1m': oneMinuteMs,
-  '1h': oneHourMs,
-});
 
 export interface GridWish {
   /** Milliseconds since 1970 UTC; `fromMs` inclusive, `toMs` exclusive and after it. */
@@ -22,7 +11,7 @@ export interface GridWish {
   /** At most so many buckets. */
   points: number;
   nowMs: number;
-  kept: TierAges;
+  kept: Kept;
 }
 
 /** Bucket i is startMs + i × stepMs up to, not including, the next one. */

@@ -31,6 +31,7 @@ import { roomRoutes } from './rooms.ts';
 import type { RoomNeeds } from './rooms.ts';
 import type { Api } from './routes.ts';
 import { storageRoutes } from './storage.ts';
+import type { StorageNeeds } from './storage.ts';
 import { validatorCompiler } from './validate.ts';
 import { serveWebUi } from './webUi.ts';
 
@@ -40,7 +41,8 @@ export type ApiParts = AuthNeeds &
   HostRouteNeeds &
   RoomNeeds &
   SampleNeeds &
-  SeriesNeeds & {
+  SeriesNeeds &
+  StorageNeeds & {
     log: Log;
     metrics: Pick<Metrics, 'http' | 'error'>;
     allowedOrigins: readonly string[];

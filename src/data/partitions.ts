@@ -3,6 +3,7 @@
 import type { Sql } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
 import { trimPublications } from './publications.ts';
+import type { Kept } from './retention.ts';
 import { hourMs, minuteMs, tiers } from './tiers.ts';
 import type { Tier } from './tiers.ts';
 
@@ -14,14 +15,6 @@ export const hotKeptMs = 20 * minuteMs;
 const aheadMs = hourMs;
 /** Publications of conversations live on as messages; as positions a day of them is plenty. */
 const publicationsMs = 24 * hourMs;
-
-/** Milliseconds; each tier is kept up to one of its partitions longer. */
-export interface Retention {
-  rawMs: number;
-  tenSecondsMs: number;
-  minuteMs: number;
-  hourMs: number;
-}
 
 const time = (ms: number): string => new Date(ms).toISOString();
 
@@ -60,7 +53,8 @@ export async function storageBytes(sql: Sql): Promise<Record<Tier | 'hot', numbe
 export interface PartitionOptions {
   sql: Sql;
   clock: Clock;
-  retention: Retention;
+  /** Asked at the start of each round. Each tier is kept up to one of its partitions longer. */
+  retention(): Promise<Kept>;
   everyMs?: number;
   /** Told of each step of a round that failed; the next round makes up for it. */
   failed(error: unknown): void;
@@ -70,13 +64,11 @@ export interface PartitionOptions {
 
 export class PartitionKeeper {
   readonly #options: PartitionOptions & { everyMs: number };
-  #retention: Retention;
   #timer: NodeJS.Timeout | undefined;
   #round: Promise<void> | undefined;
 
   constructor(options: PartitionOptions) {
     this.#options = { ...options, everyMs: options.everyMs ?? 5 * minuteMs };
-    this.#retention = options.retention;
   }
 
   /** Resolves after the first round, even a failed one: the default partitions take what has no other. */
@@ -84,7 +76,7 @@ export class PartitionKeeper {
     await this.keep();
     this.#timer = setInterval(() => {
       // A round that waits for locks is not overtaken by the next.
-      this.#round = (this.#round ?? Promise.resolve()).then(() => this.keep());
+      this.hurry();
     }, this.#options.everyMs).unref();
   }
 
@@ -93,26 +85,23 @@ export class PartitionKeeper {
     await this.#round;
   }
 
-  /** From the next round on; what is shortened is dropped then. */
-  retain(retention: Retention): void {
-    this.#retention = retention;
+  /** A round at once, after the one that may be under way. */
+  hurry(): void {
+    this.#round = (this.#round ?? Promise.resolve()).then(() => this.keep());
   }
 
   /** One round. A step that fails, as where a long reader holds a lock, keeps no other from being done. */
   async keep(): Promise<void> {
     const { sql, clock, failed, measured } = this.#options;
-    const { rawMs, tenSecondsMs, minuteMs: oneMinuteMs, hourMs: oneHourMs } = this.#retention;
+    const retention = await this.#readRetention();
     const nowMs = clock.now();
-    const kept: [Tier, number][] = [
-      ['raw', rawMs],
-      ['10s', tenSecondsMs],
-      ['1m', oneMinuteMs],
-      ['1h', oneHourMs],
-    ];
+    const kept = retention ? (Object.entries(retention) as [Tier, number][]) : [];
+    // As late as samples may come; while the retention is not known, partitions are made for the hours around now.
+    const rawMs = retention?.raw ?? hourMs;
     const steps: (() => Promise<unknown>)[] = [];
     // From the farthest ahead: should a round be cut short, what is needed first is there.
     for (const startMs of starts(nowMs - hotKeptMs, nowMs + aheadMs, partitionMs)) steps.push(() => makePartition(sql, startMs));
-    for (const [tier] of kept) {
+    for (const tier of Object.keys(tiers) as Tier[]) {
       // Behind now too: as late as samples may come, so late are chunks and rollups written.
       const lengthMs = tiers[tier].partitionMs;
       for (const startMs of starts(nowMs - rawMs, nowMs + Math.min(lengthMs, 24 * hourMs), lengthMs)) {
@@ -121,7 +110,7 @@ export class PartitionKeeper {
     }
     for (const [tier, ms] of kept) if (Number.isFinite(ms)) steps.push(() => dropTierPartitions(sql, tier, nowMs - ms));
     // What could not be sealed within the retention of raw samples would not be kept as a chunk either.
-    steps.push(() => dropHotPartitions(sql, nowMs - rawMs));
+    if (retention) steps.push(() => dropHotPartitions(sql, nowMs - rawMs));
     steps.push(async () => {
       // oxlint-disable-next-line no-await-in-loop -- one at a time, so that writers wait for one lock at most
       while (await dropSealedPartition(sql, nowMs - hotKeptMs));
@@ -130,6 +119,15 @@ export class PartitionKeeper {
     if (measured) steps.push(async () => measured(await storageBytes(sql)));
     // oxlint-disable-next-line no-await-in-loop -- each takes a lock on its table; all at once would only wait for each other
     for (const step of steps) await step().catch(failed);
+  }
+
+  async #readRetention(): Promise<Kept | undefined> {
+    try {
+      return await this.#options.retention();
+    } catch (error) {
+      this.#options.failed(error);
+      return undefined;
+    }
   }
 }
 

@@ -50,3 +50,8 @@ export const Storage = Type.Object({
   ),
 });
 export type Storage = Static<typeof Storage>;
+
+const Kept = Type.Optional(Type.Union([Type.Integer({ minimum: 1 }), Type.Null()]));
+/** Milliseconds by tier; null goes back to what is configured. */
+export const RetentionChange = Type.Object({ raw: Kept, '10s': Kept, '1m': Kept, '1h': Kept }, strict);
+export type RetentionChange = Static<typeof RetentionChange>;

@@ -7,7 +7,7 @@ import type { TestDatabase } from '../support/database.ts';
 
 const start = Math.floor(Date.now() / partitionMs) * partitionMs;
 const day = 24 * 3_600_000;
-const retention = { rawMs: day, tenSecondsMs: 7 * day, minuteMs: 90 * day, hourMs: 1_000 * day };
+const retention = { raw: day, '10s': 7 * day, '1m': 90 * day, '1h': 1_000 * day };
 
 const partitionOf = async ({ sql }: TestDatabase, host: string): Promise<string[]> =>
   (await sql<{ name: string }[]>`select tableoid::regclass::text as name from sample_hot where host = ${host} order by at`).map(
@@ -27,7 +27,7 @@ test('partitions are there before their time, reach back as far as rows are kept
   const keeper = new PartitionKeeper({
     sql: database.sql,
     clock: { now: () => nowMs },
-    retention,
+    retention: async () => retention,
     failed: (error) => failures.push(error),
   });
   await keeper.start();
@@ -54,7 +54,7 @@ test('a round that fails is told of and does not keep the hub from starting', as
   const keeper = new PartitionKeeper({
     sql: database.sql,
     clock: { now: () => start },
-    retention,
+    retention: async () => retention,
     failed: (error) => failures.push(error),
   });
   await keeper.start();

@@ -47,6 +47,7 @@ const bodies: Record<string, unknown> = {
   'PATCH /hosts/{id}': { name: 'renamed' },
   'POST /rooms/{id}/messages': { text: 'hello' },
   'PATCH /rooms/{id}/messages/{messageId}': { text: 'changed' },
+  'PUT /storage/retention': { raw: 10_800_000 },
   'POST /agents/enrol': { token: 'x'.repeat(43), publicKey: generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }) },
 };
 
@@ -65,7 +66,8 @@ function ask(browser: Browser, operation: Operation, over: { id?: string; token?
   let filled = path.replace('{messageId}', over.id ?? message);
   if (filled.includes('{id}')) filled = filled.replace('{id}', over.id ?? idFor(path));
   if (filled.includes('{')) throw new Error(`unknown parameter in ${path}`);
-  const query = path.endsWith('/samples') ? '?from=0&to=1' : '';
+  const queries: Record<string, string> = { samples: '?from=0&to=1', series: '?metrics=*&from=0&to=1' };
+  const query = queries[path.slice(path.lastIndexOf('/') + 1)] ?? '';
   return browser.ask(method, filled + query, { body, ...('token' in over ? { token: over.token } : {}) });
 }
 

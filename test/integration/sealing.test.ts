@@ -112,9 +112,14 @@ test('without any partition, and with each tier cut to its retention, nothing el
   const sealer = sealerOf(sql, { names, clock: { now: () => nowMs } });
   await sealer.seal();
   expect(await sql`select distinct tableoid::regclass::text as part from sample_chunk`).toEqual([{ part: 'sample_chunk_default' }]);
-  const retention = { rawMs: 24 * hourMs, tenSecondsMs: 7 * 24 * hourMs, minuteMs: 90 * 24 * hourMs, hourMs: Infinity };
+  let retention = { raw: 24 * hourMs, '10s': 7 * 24 * hourMs, '1m': 90 * 24 * hourMs, '1h': Infinity };
   const failures: unknown[] = [];
-  const keeper = new PartitionKeeper({ sql, clock: { now: () => nowMs }, retention, failed: (error) => failures.push(error) });
+  const keeper = new PartitionKeeper({
+    sql,
+    clock: { now: () => nowMs },
+    retention: async () => retention,
+    failed: (error) => failures.push(error),
+  });
   await keeper.keep();
   const counts = async () => {
     const [row] = await sql`
@@ -127,7 +132,7 @@ test('without any partition, and with each tier cut to its retention, nothing el
   nowMs = start + 24 * hourMs + 7 * hourMs;
   await keeper.keep();
   expect(await counts()).toMatchObject({ raw: 0, tens: 2, minutes: 2 });
-  keeper.retain({ ...retention, tenSecondsMs: hourMs });
+  retention = { ...retention, '10s': hourMs };
   nowMs += 24 * hourMs;
   await keeper.keep();
   expect(await counts()).toMatchObject({ raw: 0, tens: 0, minutes: 2 });
@@ -148,9 +153,14 @@ test('a partition of rows is dropped once it is in chunks, never before', async 
   const start = Math.floor(thisMinute / 600_000) * 600_000 - 600_000;
   await openSince(sql, start);
   let nowMs = start + 1_000;
-  const retention = { rawMs: 24 * hourMs, tenSecondsMs: 7 * 24 * hourMs, minuteMs: 90 * 24 * hourMs, hourMs: Infinity };
+  const retention = { raw: 24 * hourMs, '10s': 7 * 24 * hourMs, '1m': 90 * 24 * hourMs, '1h': Infinity };
   const failures: unknown[] = [];
-  const keeper = new PartitionKeeper({ sql, clock: { now: () => nowMs }, retention, failed: (error) => failures.push(error) });
+  const keeper = new PartitionKeeper({
+    sql,
+    clock: { now: () => nowMs },
+    retention: async () => retention,
+    failed: (error) => failures.push(error),
+  });
   await keeper.keep();
   await insertSamples(sql, rows(host!, start, start + 2 * minuteMs));
   nowMs = start + 600_000 + hotKeptMs;
@@ -211,21 +221,21 @@ test('all of it works for a role that may only work with rows; a deleted host le
   });
   const [host, other] = await addHosts(own.sql, 2);
   const start = thisMinute - 26 * hourMs;
-  const retention = { rawMs: 30 * hourMs, tenSecondsMs: 7 * 24 * hourMs, minuteMs: 90 * 24 * hourMs, hourMs: Infinity };
+  let retention = { raw: 30 * hourMs, '10s': 7 * 24 * hourMs, '1m': 90 * 24 * hourMs, '1h': Infinity };
   const failures: unknown[] = [];
   const measures: Record<string, number>[] = [];
   const keeper = new PartitionKeeper({
     sql: own.sql,
     clock: { now: () => Date.now() },
-    retention,
+    retention: async () => retention,
     failed: (error) => failures.push(error),
     measured: (bytes) => measures.push(bytes),
   });
   await openSince(own.sql, start);
   await keeper.keep();
   await insertSamples(own.sql, [...rows(host!, start, start + minuteMs), ...rows(other!, start, start + minuteMs)]);
-  await sealerOf(own.sql, { retentionRawMs: retention.rawMs }).seal();
-  keeper.retain({ ...retention, tenSecondsMs: hourMs });
+  await sealerOf(own.sql, { retentionRawMs: retention.raw }).seal();
+  retention = { ...retention, '10s': hourMs };
   await keeper.keep();
   expect(failures).toEqual([]);
   expect(Object.keys(measures[1]!).sort()).toEqual(['10s', '1h', '1m', 'hot', 'raw']);

@@ -10,6 +10,7 @@ import { createPasswords } from '../../src/auth/passwords.ts';
 import { createRefreshTokens } from '../../src/auth/refreshToken.ts';
 import { deriveKeys } from '../../src/auth/secretKey.ts';
 import { MetricNames } from '../../src/data/metricNames.ts';
+import { Retention } from '../../src/data/retention.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { Reader } from '../../src/db/reader.ts';
 import { Hub } from '../../src/hub/hub.ts';
@@ -86,6 +87,7 @@ export async function startTestApi(
     keyReplaced: (host) => void told.replaced.push(host),
     hostDeleted: (host) => void told.deleted.push(host.id),
     history,
+    retention: { retention: new Retention(sql, kept), apply: () => undefined },
     series: { reader, clock, kept: () => kept, names: history.names, corrupt: history.corrupt },
     webRoot: over.webRoot ?? '/nonexistent',
     version: '0.0.0',

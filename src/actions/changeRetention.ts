@@ -1,0 +1,31 @@
+/** Lets admins shorten how long history is kept, while the hub runs. */
+
+import type { Asker } from '../data/groups.ts';
+import type { KeptChanges, Retention } from '../data/retention.ts';
+import { hourMs, type Tier } from '../data/tiers.ts';
+import { AppError } from '../errors.ts';
+
+/** Less would drop samples before their hour is summed up. */
+const leastMs = 2 * hourMs;
+
+export interface RetentionNeeds {
+  retention: Retention;
+  /** Drops what is over the retention now. */
+  apply(): void;
+}
+
+/** What falls out of the new retention is dropped, whole partitions at a time. Throws AppError forbidden, invalid. */
+export async function changeRetention(needs: RetentionNeeds, asker: Asker, changes: KeptChanges): Promise<void> {
+  if (!asker.admin) throw new AppError('forbidden', 'How long history is kept is for admins to say.');
+  const { configured } = needs.retention;
+  for (const [tier, keptMs] of Object.entries(changes) as [Tier, number | null][]) {
+    if (keptMs !== null && (keptMs < leastMs || keptMs > configured[tier])) {
+      throw new AppError(
+        'invalid',
+        `${tier}: give ${leastMs} to ${configured[tier]} ms, or null for what is configured; more is for the configuration to allow.`,
+      );
+    }
+  }
+  await needs.retention.change(changes);
+  needs.apply();
+}
