@@ -3,6 +3,7 @@
 import { useMantineColorScheme } from '@mantine/core';
 import { type PointerEvent, type ReactNode, useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import type { TimelineItem } from '../../../src/protocol/kinds.ts';
+import { useShared } from '../context.ts';
 import { useStore } from '../lib/store.ts';
 import type { HostRoom } from '../state/hostRoom.ts';
 import { filledGaps } from '../state/timeline.ts';
@@ -198,6 +199,7 @@ interface OverlayProps {
 /** Bands of notes, words about holes, the crosshair: one layer above all strips. */
 function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   const anchor = useAnchor(view);
+  const isConnected = useStore(useShared().live.connection) === 'connected';
   const line = useRef<HTMLDivElement>(null);
   const cross = useStore(view.cross);
   useStore(view.freshness);
@@ -206,7 +208,7 @@ function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   const { offlineSince, staleSince } = state();
   const words: { text: string; from: number; to: number }[] = gaps.map((gap) => ({ text: 'back-filled', ...gap }));
   for (const hole of columnsOf(room.rows(), [], from, anchor.end).holes) words.push({ text: 'no data', ...hole });
-  if (offlineSince !== null) words.push({ text: 'agent offline', from: offlineSince, to: anchor.end });
+  if (offlineSince !== null) words.push({ text: isConnected ? 'agent offline' : 'no connection', from: offlineSince, to: anchor.end });
   else if (staleSince !== null) words.push({ text: 'no sample', from: staleSince, to: anchor.end });
   const bands = items
     .filter((item) => item.kind === 'message' && item.until !== undefined)

@@ -14,22 +14,25 @@ import { Avatar, Glyph } from './parts.tsx';
 import { RailButton } from './Shell.tsx';
 
 /** Status by the newest sample that arrived here. */
-export function useRoomStatus(room: HostRoom): { status: Status; newest: number | null; now: number } {
+export function useRoomStatus(room: HostRoom): { status: Status; newest: number | null; now: number; isConnected: boolean } {
   const now = useNow(200);
+  const isConnected = useStore(useShared().live.connection) === 'connected';
   const state = useStore(room.state);
   const newest = room.samples.latest?.at ?? state?.sample?.at ?? null;
-  return { status: statusOf(state?.status ?? 'never', newest, now, 'room'), newest, now };
+  return { status: statusOf(state?.status ?? 'never', newest, now, 'room'), newest, now, isConnected };
 }
+
+export const noConnection = 'No connection to the hub';
 
 /** Nothing while all is well: grey is the colour of fine. */
 export function StatusPill({ room }: { room: HostRoom }) {
-  const { status, newest, now } = useRoomStatus(room);
+  const { status, newest, now, isConnected } = useRoomStatus(room);
   const state = useStore(room.state);
   if (status === 'ok' || !state) return null;
   return (
     <span className={`pill ${status}`} role="status">
       <Glyph status={status} size={9} />
-      {statusText(status, newest, now)}
+      {isConnected ? statusText(status, newest, now) : noConnection}
     </span>
   );
 }

@@ -6,7 +6,7 @@ import { Link, useLocation } from 'wouter';
 import { Strips } from '../charts/Strips.tsx';
 import { AgentFacts } from '../components/AgentFacts.tsx';
 import { Composer } from '../components/Composer.tsx';
-import { HostMenu, machineOf, People, statusText, useRoomStatus } from '../components/RoomHeader.tsx';
+import { HostMenu, machineOf, noConnection, People, statusText, useRoomStatus } from '../components/RoomHeader.tsx';
 import { Glyph } from '../components/parts.tsx';
 import { FileSystems, ProcessTable, TopProcesses } from '../components/Tables.tsx';
 import { TimelinePanel } from '../components/TimelinePanel.tsx';
@@ -43,7 +43,7 @@ export function PhoneRoom(props: RoomViewProps) {
     setSeen(items.length);
   }, [items.length]);
   const fresh = Math.max(0, items.length - seen);
-  const { status, newest, now } = useRoomStatus(room);
+  const { status, newest, now, isConnected } = useRoomStatus(room);
   const swipe = useSwipe(room.hostId);
   return (
     <div className="phone-room">
@@ -55,7 +55,11 @@ export function PhoneRoom(props: RoomViewProps) {
           <h1>{name}</h1>
           <div className="state">
             <Glyph status={status} size={9} />
-            {status === 'ok' && newest !== null ? `sample ${age(now - newest)} ago` : statusText(status, newest, now)}
+            {status === 'ok' && newest !== null
+              ? `sample ${age(now - newest)} ago`
+              : isConnected
+                ? statusText(status, newest, now)
+                : noConnection}
           </div>
         </div>
         <HostMenu mayManage={mayManage} onOpen={onDialog} />
