@@ -98,15 +98,18 @@ needs('linux', 'root', 'ip', 'nft').test(
       group.heal();
     }
     const healedAt = performance.now();
-    const healedMs = Date.now();
     const deliveredMs: number[] = [];
+    /** From when on a host is live again. */
+    const backAt = new Map<string, number>();
     await Promise.all(
       all.map(async (agent) => {
+        await until(() => agent.link.connection !== undefined, 'the agent is back', 180_000);
+        backAt.set(agent.host()!, Date.now());
         await until(() => agent.link.connection !== undefined && agent.depth <= 3, 'the backlog is delivered', 180_000);
         deliveredMs.push(performance.now() - healedAt);
       }),
     );
-    const lags = groups.map((group) => group.viewer.takeLags(healedMs));
+    const lags = groups.map((group) => group.viewer.takeLags((host) => backAt.get(host) ?? Infinity));
     for (const agent of all) agent.stopSampling();
     await untilDelivered(all);
 

@@ -13,8 +13,8 @@ export interface Viewer {
   readonly seen: number;
   /** Times the line was lost. */
   readonly breaks: number;
-  /** Ms from `at` to being shown, as far as both clocks agree, of what was shown since the last call and has an `at` from `sinceMs` on. */
-  takeLags(sinceMs?: number): number[];
+  /** Ms from `at` to being shown, as far as both clocks agree, of what was shown since the last call and has an `at` from `sinceMs` of its host on. */
+  takeLags(sinceMs?: (host: string) => number): number[];
   close(): void;
 }
 
@@ -22,7 +22,7 @@ export interface Viewer {
 export async function startViewer(hubUrl: string, token: () => Promise<string>, hosts: readonly string[]): Promise<Viewer> {
   const views = new Map<string, Seen[]>(hosts.map((host) => [host, []]));
   let [seen, breaks] = [0, 0];
-  let shown: { at: number; lagMs: number }[] = [];
+  let shown: { host: string; at: number; lagMs: number }[] = [];
   const client = new Centrifuge(`${hubUrl.replace('http', 'ws')}/connection/websocket`, {
     websocket: BrowserSocket,
     getToken: token,
@@ -37,7 +37,7 @@ export async function startViewer(hubUrl: string, token: () => Promise<string>, 
     room.on('publication', ({ data }: { data: AgentPublication }) => {
       view.push({ boot: data.boot, seq: data.seq });
       seen += 1;
-      shown.push({ at: data.at, lagMs: Date.now() - data.at });
+      shown.push({ host, at: data.at, lagMs: Date.now() - data.at });
     });
     room.on('subscribed', ({ wasRecovering, recovered }) => {
       if (!wasRecovering || !recovered) view.push({ mark: true });
@@ -55,8 +55,8 @@ export async function startViewer(hubUrl: string, token: () => Promise<string>, 
     get breaks() {
       return breaks;
     },
-    takeLags: (sinceMs = 0) => {
-      const taken = shown.filter(({ at }) => at >= sinceMs).map(({ lagMs }) => lagMs);
+    takeLags: (sinceMs = () => 0) => {
+      const taken = shown.filter(({ host, at }) => at >= sinceMs(host)).map(({ lagMs }) => lagMs);
       shown = [];
       return taken;
     },
