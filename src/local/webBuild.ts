@@ -1,10 +1,9 @@
 /** Builds the web UI when it is missing or older than its sources. */
 
-import { stat } from 'node:fs/promises';
-import { glob } from 'node:fs/promises';
+import { glob, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-const sources = ['web/index.html', 'web/vite.config.ts', 'web/public/**/*', 'web/src/**/*', 'src/protocol/**/*', 'package-lock.json'];
+const sources = ['web/index.html', 'web/vite.config.ts', 'web/public/**/*', 'web/src/**/*', 'src/protocol/**/*', 'src/lib/passwordLength.ts', 'package-lock.json'];
 
 async function modifiedAt(path: string): Promise<number> {
   try {
@@ -25,12 +24,36 @@ export async function webIsStale(root: string): Promise<boolean> {
   return false;
 }
 
-/** Builds `web/dist` below `root` with Vite; throws when Vite, a development dependency, is not installed. */
+/**
+ * Builds `web/dist` below `root` with Vite; throws when Vite, a development dependency, is not installed. It is built aside and put
+ * in place at once, so that hubs and further builds of the same checkout never meet half of it.
+ */
 export async function buildWeb(root: string): Promise<void> {
   const { build } = await import('vite').catch((error: unknown) => {
     throw new Error('Vite is not installed. Run "npm ci" without --omit=dev, then start again.', {
       cause: error,
     });
   });
-  await build({ root: join(root, 'web'), logLevel: 'error', configFile: join(root, 'web/vite.config.ts') });
+  const dist = join(root, 'web/dist');
+  const aside = await mkdtemp(join(root, 'web/.dist-'));
+  try {
+    const made = join(aside, 'new');
+    await build({
+      root: join(root, 'web'),
+      logLevel: 'error',
+      configFile: join(root, 'web/vite.config.ts'),
+      build: { outDir: made, emptyOutDir: true },
+    });
+    await rename(dist, join(aside, 'old')).catch(unless('ENOENT'));
+    // Another build that was faster has made the same.
+    await rename(made, dist).catch(unless('ENOTEMPTY', 'EEXIST'));
+  } finally {
+    await rm(aside, { recursive: true, force: true });
+  }
 }
+
+const unless =
+  (...codes: string[]) =>
+  (error: NodeJS.ErrnoException): void => {
+    if (!codes.includes(error.code ?? '')) throw error;
+  };
