@@ -37,10 +37,10 @@ test.skipIf(!hasOpenssl)('over https the certificate is checked, with an authori
     await hub.close();
     rmSync(folder, { recursive: true });
   });
-  const start = (environment: Record<string, string>): (() => string) => {
+  const start = (name: string, environment: Record<string, string>): (() => string) => {
     const agent = spawn(process.execPath, [join(import.meta.dirname, '../../agent/main.ts')], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env['PATH'], HUB_URL: hub.url, ENROLMENT_TOKEN: 'token', STATE_DIR: join(folder, 'state'), ...environment },
+      env: { PATH: process.env['PATH'], HUB_URL: hub.url, ENROLMENT_TOKEN: 'token', STATE_DIR: join(folder, name), ...environment },
     });
     let output = '';
     for (const stream of [agent.stdout, agent.stderr]) stream.on('data', (part) => (output += String(part)));
@@ -50,10 +50,10 @@ test.skipIf(!hasOpenssl)('over https the certificate is checked, with an authori
     });
     return () => output;
   };
-  const stranger = start({});
+  const stranger = start('stranger', {});
   await until(() => /self-signed certificate/.test(stranger()));
   expect(hub.enrolled).toEqual([]);
-  const friend = start({ NODE_EXTRA_CA_CERTS: cert });
+  const friend = start('friend', { NODE_EXTRA_CA_CERTS: cert });
   await until(() => hub.committed.length > 0, friend());
   expect(hub.faults).toEqual([]);
 });
