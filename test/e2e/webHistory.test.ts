@@ -1,7 +1,7 @@
 /** The web UI where the way between agent and hub breaks: what it shows meanwhile, and how a closed gap fills in place. */
 
 import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, vi } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, vi } from 'vitest';
 import { startLocalAgent } from '../../src/local/localAgent.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { startFaultProxy, type FaultProxy } from '../support/faults/faultProxy.ts';
@@ -63,13 +63,14 @@ needs('chromium', 'linux').describe('the history in the web UI', () => {
     await enter(hub, page, `${room}?window=60s`);
     await page.locator('[data-sample-age="ok"]').waitFor();
     const cutAt = Date.now();
+    onTestFinished(() => proxy.refuse(false));
     proxy.refuse(true);
     proxy.reset();
     await page.locator('.word', { hasText: 'no sample' }).waitFor();
     await page.locator('.pill.stale').waitFor();
     await page.locator('.word', { hasText: 'agent offline' }).waitFor();
     await page.locator('.pill.offline', { hasText: 'Offline since' }).waitFor();
-    expect(await cpu(page)).toBe('—');
+    await until(async () => (await cpu(page)) === '—', 'the gutter has no figure');
     await until(() => Date.now() - cutAt > outageS * 1000, 'the outage was long enough', 60_000);
     proxy.refuse(false);
 

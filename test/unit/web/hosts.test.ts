@@ -12,6 +12,21 @@ test('a host is OK, stale, offline or unknown by its newest sample', () => {
   expect(statusOf('online', null, 10_000, 'room')).toBe('offline');
 });
 
+test('a trail takes the past after what came live', () => {
+  const trail = new Trail();
+  trail.add(1_003_000, 0.4);
+  for (const [at, value] of [
+    [900_000, 0.9],
+    [1_001_000, 0.2],
+    [1_002_000, 0.3],
+    [1_003_000, 0.9],
+    [1_004_000, 0.5],
+  ] as const)
+    trail.fill(at, value);
+  expect([...trail.values.slice(-4)].map((value) => value.toFixed(1))).toEqual(['0.2', '0.3', '0.4', '0.5']);
+  expect(trail.values[0]).toBeNaN();
+});
+
 test('a trail moves by the second and shows what was missed', () => {
   const trail = new Trail();
   trail.add(1_000_000, 0.1);

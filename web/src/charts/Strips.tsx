@@ -196,6 +196,14 @@ interface OverlayProps {
   state: () => DataState;
 }
 
+interface Word {
+  text: string;
+  from: number;
+  to: number;
+  /** Narrower ranges get no word. */
+  leastPx: number;
+}
+
 /** Bands of notes, words about holes, the crosshair: one layer above all strips. */
 function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   const anchor = useAnchor(view);
@@ -206,10 +214,11 @@ function Overlay({ view, room, items, gaps, state }: OverlayProps) {
   useEffect(() => followCross(view, line), [view]);
   const from = anchor.end - anchor.windowMs;
   const { offlineSince, staleSince } = state();
-  const words: { text: string; from: number; to: number }[] = gaps.map((gap) => ({ text: 'back-filled', ...gap }));
-  for (const hole of columnsOf(room.rows(), [], from, anchor.end).holes) words.push({ text: 'no data', ...hole });
-  if (offlineSince !== null) words.push({ text: isConnected ? 'agent offline' : 'no connection', from: offlineSince, to: anchor.end });
-  else if (staleSince !== null) words.push({ text: 'no sample', from: staleSince, to: anchor.end });
+  const words: Word[] = gaps.map((gap) => ({ text: 'back-filled', leastPx: 8, ...gap }));
+  for (const hole of columnsOf(room.rows(), [], from, anchor.end).holes) words.push({ text: 'no data', leastPx: wordPx, ...hole });
+  if (offlineSince !== null)
+    words.push({ text: isConnected ? 'agent offline' : 'no connection', leastPx: 0, from: offlineSince, to: anchor.end });
+  else if (staleSince !== null) words.push({ text: 'no sample', leastPx: 0, from: staleSince, to: anchor.end });
   const bands = items
     .filter((item) => item.kind === 'message' && item.until !== undefined)
     .map((item) => ({ key: item.id, from: item.at, to: item.until! }));
@@ -222,9 +231,13 @@ function Overlay({ view, room, items, gaps, state }: OverlayProps) {
         ))}
         {words
           .map((word) => ({ ...word, left: anchor.x(Math.max(word.from, from)), right: anchor.x(word.to) }))
-          .filter(({ left, right, text }) => right - left > (text === 'back-filled' ? 8 : wordPx))
+          .filter(({ left, right, leastPx }) => right - left > leastPx)
           .map((word) => (
-            <span className="word" key={`${word.text}${word.from}`} style={{ left: Math.max(36, (word.left + word.right) / 2) }}>
+            <span
+              className="word"
+              key={`${word.text}${word.from}`}
+              style={{ left: Math.max(36, Math.min((word.left + word.right) / 2, anchor.width - 40)) }}
+            >
               {word.text}
             </span>
           ))}

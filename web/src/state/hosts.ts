@@ -35,6 +35,14 @@ export class Trail {
     this.values[trailSeconds - 1] = value ?? NaN;
     this.#second = second;
   }
+
+  /** Takes a value of the past where there is none yet. */
+  fill(at: number, value: number): void {
+    const second = Math.floor(at / 1000);
+    if (second > this.#second) return this.add(at, value);
+    const index = trailSeconds - 1 - (this.#second - second);
+    if (index >= 0 && Number.isNaN(this.values[index])) this.values[index] = value;
+  }
 }
 
 const byPlace = (a: Host, b: Host): number =>
@@ -45,6 +53,7 @@ export class HostList extends Store<HostsState> {
   readonly #trails = new Map<string, Trail>();
   readonly #rooms = new Map<string, OpenRoom>();
   readonly #asked = new Set<string>();
+  readonly #filled = new Set<string>();
   #reading: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   readonly #timer: ReturnType<typeof setInterval>;
@@ -134,6 +143,7 @@ export class HostList extends Store<HostsState> {
 
   remove(id: string): void {
     this.#trails.delete(id);
+    this.#filled.delete(id);
     this.update((state) => ({ ...state, hosts: state.hosts.filter((host) => host.id !== id) }));
   }
 
@@ -141,13 +151,16 @@ export class HostList extends Store<HostsState> {
     for (const id of new Set(hosts.map((host) => host.group.id))) this.followGroup(id);
   }
 
+  /** Once per host; what came live before the list stays. */
   #fillTrail(host: Host): void {
-    if (this.#trails.has(host.id) || !host.recentCpu) return;
+    if (this.#filled.has(host.id) || !host.recentCpu) return;
+    this.#filled.add(host.id);
     const { at, values } = host.recentCpu;
     const trail = this.trail(host.id);
     values.forEach((value, index) => {
-      // A second without a value between two with one is a late sample, which the trail bridges.
-      if (value !== null) trail.add(at - (values.length - 1 - index) * 1000, value);
+      // A second or two without a value is a late sample, as in the live feed.
+      const known = value ?? values[index + 1] ?? values[index + 2];
+      if (known !== null && known !== undefined) trail.fill(at - (values.length - 1 - index) * 1000, known);
     });
   }
 
