@@ -3,7 +3,15 @@
 import { glob, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
-const sources = ['web/index.html', 'web/vite.config.ts', 'web/public/**/*', 'web/src/**/*', 'src/protocol/**/*', 'src/lib/passwordLength.ts', 'package-lock.json'];
+const sources = [
+  'web/index.html',
+  'web/vite.config.ts',
+  'web/public/**/*',
+  'web/src/**/*',
+  'src/protocol/**/*',
+  'src/lib/passwordLength.ts',
+  'package-lock.json',
+];
 
 async function modifiedAt(path: string): Promise<number> {
   try {
