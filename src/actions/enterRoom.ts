@@ -17,6 +17,7 @@ import { parseRoom } from '../protocol/rooms.ts';
 import type { RoomName } from '../protocol/rooms.ts';
 import type { ConversationStream } from '../streams/conversation.ts';
 import type { SampleStream } from '../streams/samples.ts';
+import { unknownSummary } from './fleet.ts';
 import type { FleetBoard } from './fleet.ts';
 
 export interface RoomParts {
@@ -88,18 +89,7 @@ function permit(sort: RoomName['sort'], role: Role | undefined): void {
 
 /** A host as it is known without a sample in memory. */
 export function storedSummary(host: Pick<HostNow, 'online' | 'lastSampleAt'>): HostSummary {
-  const none = {
-    cpu: null,
-    memory: null,
-    disk: null,
-    receive: null,
-    transmit: null,
-    load: null,
-    temperature: null,
-    uptime: null,
-    alerts: 0,
-  };
-  return { status: statusOf(host), at: host.lastSampleAt, ...none };
+  return { ...unknownSummary, status: statusOf(host), at: host.lastSampleAt };
 }
 
 function statusOf({ online, lastSampleAt }: Pick<HostNow, 'online' | 'lastSampleAt'>): HostSummary['status'] {

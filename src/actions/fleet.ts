@@ -42,7 +42,8 @@ export interface RecentCpu {
   values: (number | null)[];
 }
 
-const unknownSummary: HostSummary = {
+/** Of a host that nothing was heard of yet. */
+export const unknownSummary: HostSummary = {
   status: 'never',
   at: null,
   cpu: null,
