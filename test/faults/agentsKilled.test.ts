@@ -69,7 +69,7 @@ needs('linux').test(
     const waited = first.reduce((sum, agent) => sum + agent.depth, 0);
     await Promise.all(first.map((agent) => agent.abandon()));
     // Samples taken faster than the clock runs are stamped ahead of it; the next boot must not take those times again.
-    const newest = Math.max(...first.flatMap((agent) => agent.ledger().map(({ at }) => at)));
+    const newest = Math.max(...first.flatMap((agent) => agent.ledger().map(({ at }) => at ?? 0)));
     await until(() => Date.now() > newest + 100, 'the times given away are over');
     const damages = first.map((agent) => damage(join(agent.stateDir, 'spool'), random));
 
