@@ -7,6 +7,9 @@ import { maxRecovered } from './recovery.ts';
 import type { Membership, Room } from './room.ts';
 import { Spread } from './spread.ts';
 
+/** With so many held the stream is asked at once: one missing publication must not make the room wait while others pour in. */
+const manyHeld = 100;
+
 export interface DeliveryOptions {
   metrics: HubMetrics;
   onError?: (error: unknown, what: string) => void;
@@ -38,7 +41,8 @@ export class Delivery {
         for (const held of room.order.release()) this.#put(room, held);
         break;
       case 'held':
-        room.holeTimer ??= setTimeout(() => void this.#fillHole(room), this.#options.holeWaitMs ?? 200);
+        if (!room.holeTimer) this.#wait(room, this.#options.holeWaitMs ?? 200);
+        else if (room.order.held === manyHeld) this.#wait(room, 0);
         break;
       case 'overflow':
         this.#giveUp(room, 'hole');
@@ -62,6 +66,23 @@ export class Delivery {
     room.appendPublication(encodePush(room.head, record, first ? record.epoch : undefined), record.offset ?? 0);
   }
 
+  /** Asks the stream after so long, unless what is missing has come. */
+  #wait(room: Room, ms: number): void {
+    const { order } = room;
+    const since = order.offset;
+    room.stopWaiting();
+    room.holeTimer = setTimeout(() => {
+      if (order.offset === since) return void this.#fillHole(room);
+      room.holeTimer = undefined;
+      this.#waitForRest(room);
+    }, ms);
+  }
+
+  /** A hole that came after another one gets its own time. */
+  #waitForRest(room: Room): void {
+    if (room.order.hole) this.#wait(room, this.#options.holeWaitMs ?? 200);
+  }
+
   async #fillHole(room: Room): Promise<void> {
     const { order, stream, holeTimer } = room;
     const hole = order.hole;
@@ -83,7 +104,8 @@ export class Delivery {
     // Meanwhile the room may have been left and entered again, or this hole given up: then another one is being waited for.
     if (room.order !== order || room.holeTimer !== holeTimer) return;
     room.holeTimer = undefined;
-    if (order.hole) this.#giveUp(room, 'hole');
+    if (order.offset > (hole?.since ?? -1)) this.#waitForRest(room);
+    else this.#giveUp(room, 'hole');
   }
 
   /** All members missed something: they get nothing more and subscribe again, spread over a while. */

@@ -5,8 +5,8 @@ import type { Position } from '../protocol/commands.ts';
 /** What to do with a publication: `held` waits for missing ones; `turned` means a new epoch began with it. */
 export type Verdict = 'deliver' | 'duplicate' | 'held' | 'overflow' | 'turned';
 
-/** Publications held while others are missing, at most; as many as a recovery may have. */
-export const maxHeld = 300;
+/** Publications held while others are missing, at most: what a busy room gets while a slow stream is asked for the first of them. */
+export const maxHeld = 1_000;
 /** Past epochs remembered, so that their stragglers are known for what they are. */
 const maxPast = 4;
 
@@ -61,6 +61,11 @@ export class Order<Entry> {
       ready.push(entry);
     }
     return ready;
+  }
+
+  /** How many wait for others. */
+  get held(): number {
+    return this.#held.size;
   }
 
   /** The range that is missing: everything after `since` up to `until`, of which some may be held. */

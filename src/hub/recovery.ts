@@ -14,6 +14,15 @@ export interface Wish extends Position {
   strict?: boolean;
 }
 
+/** How a subscription begins, as its reply tells. */
+export interface Joined {
+  /** Absent in a room without positions. */
+  position?: Position;
+  recovered: boolean;
+  publications: StreamEntry[];
+  data?: unknown;
+}
+
 export interface Start {
   /** Of the subscribe result: on recovery the client's own, otherwise the newest. */
   position: Position;

@@ -62,9 +62,10 @@ export class ConversationStream implements Stream {
   }
 
   async read(room: string, range: Range): Promise<StreamPage> {
-    const tail = (await this.#fresh(room)) ?? { top: 0, entries: [] };
-    const top = { offset: tail.top, epoch: this.#epoch };
     const foreign = range.epoch !== undefined && range.epoch !== '' && range.epoch !== this.#epoch;
+    // Whoever asks from beyond what is known here may come from a replica that heard more.
+    const tail = (await this.#fresh(room, foreign ? 0 : (range.since ?? 0))) ?? { top: 0, entries: [] };
+    const top = { offset: tail.top, epoch: this.#epoch };
     if (foreign || range.limit === 0 || tail.top === 0) return { top, entries: [] };
     const { since, limit, reverse = false } = range;
     if (!reverse && since !== undefined && since >= tail.top) return { top, entries: [] };
@@ -88,11 +89,11 @@ export class ConversationStream implements Stream {
   }
 
   /** The tail as it is believed now; asks twice where news came while the first answer was on its way. */
-  async #fresh(room: string): Promise<Tail | undefined> {
+  async #fresh(room: string, since: number): Promise<Tail | undefined> {
     for (let attempt = 0; ; attempt++) {
       const tail = this.#tails.get(room);
       const isFresh = tail && tail.freshUntilMs > performance.now() && tail.top >= (this.#heard.get(room) ?? 0);
-      if (isFresh) return tail;
+      if (isFresh && (tail.top >= since || attempt > 0)) return tail;
       // oxlint-disable-next-line no-await-in-loop -- the second question depends on the first answer
       const loaded = await this.#load(room);
       if (!loaded || attempt > 0 || loaded.top >= (this.#heard.get(room) ?? 0)) return loaded;
