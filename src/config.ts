@@ -2,7 +2,10 @@
 
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
+import { parseDuration } from './lib/duration.ts';
+import { isNetwork } from './lib/network.ts';
 import { leastPasswordLength } from './lib/passwordLength.ts';
+import { parseRedisAddress, type RedisAddress } from './lib/redisAddress.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const registrations = ['invite', 'open', 'closed'] as const;
@@ -19,6 +22,8 @@ export interface Config {
   databaseUrl: string | undefined;
   /** Past PgBouncer, for what needs a session of its own; unset: `databaseUrl`. */
   databaseDirectUrl: string | undefined;
+  /** Unset: one replica, whose relay stays in the process. */
+  redis: RedisAddress | undefined;
   migrate: boolean;
   /** At least 32 random bytes; unset: kept in `dataDir` beside the embedded database. */
   secretKey: Uint8Array | undefined;
@@ -110,7 +115,6 @@ export function readConfig(env: Environment = process.env, program: 'hub' | 'mig
   );
   if (program === 'hub' && databaseUrl && !env['SECRET_KEY']?.trim())
     faults.push('SECRET_KEY: is required with DATABASE_URL; make one with: openssl rand -base64 32');
-  if (env['REDIS_URL']?.trim()) faults.push('REDIS_URL: this version runs one replica with an in-process relay; unset it');
 
   const config: Config = {
     host: read('HOST', '127.0.0.1', parseHost, 'is not an IP address or host name; unset it for 127.0.0.1'),
@@ -120,6 +124,13 @@ export function readConfig(env: Environment = process.env, program: 'hub' | 'mig
     dataDir: resolve(env['DATA_DIR']?.trim() || './data'),
     databaseUrl,
     databaseDirectUrl,
+    redis: read(
+      'REDIS_URL',
+      undefined,
+      parseRedisAddress,
+      'is none of redis://host:6379 (rediss:// over TLS), a comma list of those (Cluster), redis-sentinel://host:26379,host:26379/master; unset it for one replica',
+      'secret',
+    ),
     migrate: read('MIGRATE', true, (text) => ({ on: true, off: false })[text], 'is neither on nor off'),
     secretKey,
     admin: readAdmin(env, faults),
@@ -195,16 +206,9 @@ export function warnings(config: Config): string[] {
       'Plain http is served beyond this machine: passwords and tokens can be read on the way. Put a TLS proxy in front and set PUBLIC_URL to its https address.',
     );
   }
+  if (config.redis && !config.databaseUrl)
+    found.push('REDIS_URL is set, DATABASE_URL is not: further replicas cannot reach the embedded database. Set DATABASE_URL for them.');
   return found;
-}
-
-/** Milliseconds of "500ms", "10s", "15m", "24h", "7d", "2w", "3y"; Infinity of "forever"; undefined of anything else. */
-export function parseDuration(text: string): number | undefined {
-  if (text === 'forever') return Infinity;
-  const match = /^(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d|w|y)$/.exec(text);
-  if (!match) return undefined;
-  const unitMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000, y: 31_557_600_000 }[match[2] as 's'];
-  return Math.round(Number(match[1]) * unitMs);
 }
 
 function readDuration(read: Read, name: string, standard: string): number {
@@ -268,13 +272,6 @@ function parseOrigins(text: string): string[] | undefined {
 }
 
 function parseProxies(text: string): string[] | undefined {
-  const isNetwork = (item: string): boolean => {
-    const [address = '', bits, rest] = item.split('/');
-    const version = isIP(address);
-    return (
-      version !== 0 && rest === undefined && (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)))
-    );
-  };
   const proxies = items(text);
   return proxies.every(isNetwork) ? proxies : undefined;
 }

@@ -1,7 +1,9 @@
 /** The configuration: its defaults, its refusals, all at once. */
 
 import { expect, test } from 'vitest';
-import { ConfigError, atPort, parseDuration, readConfig, warnings } from '../../src/config.ts';
+import { ConfigError, atPort, readConfig, warnings } from '../../src/config.ts';
+import { parseDuration } from '../../src/lib/duration.ts';
+import { parseRedisAddress } from '../../src/lib/redisAddress.ts';
 
 const key = Buffer.alloc(32, 7).toString('base64');
 
@@ -23,6 +25,7 @@ test('an empty environment gives the defaults', () => {
     opsPort: 8081,
     publicUrl: 'http://localhost:8080',
     databaseUrl: undefined,
+    redis: undefined,
     secretKey: undefined,
     admin: undefined,
     migrate: true,
@@ -64,7 +67,7 @@ test('all faults are listed at once, each with its name and remedy', () => {
     LOG_LEVEL: 'loud',
     LIMIT_SUBSCRIPTIONS: '-1',
     LIMIT_HANDSHAKES: '1e9',
-    REDIS_URL: 'redis://localhost',
+    REDIS_URL: 'localhost:6379',
   });
   expect(faults[0]).toBe('PORT: "abc" is not a port number (1–65535); unset it for 8080');
   expect(faults.map((fault) => fault.split(':')[0] ?? '').sort((a, b) => a.localeCompare(b))).toEqual([
@@ -138,4 +141,68 @@ test('plain http beyond this machine is warned of', () => {
   expect(warnings(readConfig({}))).toEqual([]);
   expect(warnings(readConfig({ HOST: '0.0.0.0' }))).toHaveLength(1);
   expect(warnings(readConfig({ HOST: '0.0.0.0', PUBLIC_URL: 'https://hub.example.com' }))).toEqual([]);
+});
+
+test.each([
+  ['redis://localhost', { kind: 'standalone', nodes: [{ host: 'localhost', port: 6379 }], tls: false, db: 0 }],
+  [
+    'rediss://me:p%40ss@[::1]:7000/3',
+    { kind: 'standalone', nodes: [{ host: '::1', port: 7000 }], tls: true, db: 3, username: 'me', password: 'p@ss' },
+  ],
+  [
+    'redis://:pw@a:1,b:2, redis://c',
+    {
+      kind: 'cluster',
+      nodes: [
+        { host: 'a', port: 1 },
+        { host: 'b', port: 2 },
+        { host: 'c', port: 6379 },
+      ],
+      tls: false,
+      db: 0,
+      password: 'pw',
+    },
+  ],
+  ['rediss://only:7000,', { kind: 'cluster', nodes: [{ host: 'only', port: 7000 }], tls: true, db: 0 }],
+  [
+    'redis-sentinel://u:p@a,b:26380/main/2',
+    {
+      kind: 'sentinel',
+      nodes: [
+        { host: 'a', port: 26379 },
+        { host: 'b', port: 26380 },
+      ],
+      tls: false,
+      db: 2,
+      master: 'main',
+      username: 'u',
+      password: 'p',
+    },
+  ],
+  [
+    'rediss-sentinel://a/main?sentinel_password=s',
+    { kind: 'sentinel', nodes: [{ host: 'a', port: 26379 }], tls: true, db: 0, master: 'main', sentinelPassword: 's' },
+  ],
+])('the Redis address %s is read', (text, address) => expect(parseRedisAddress(text)).toEqual(address));
+
+test.each([
+  'localhost:6379',
+  'http://localhost',
+  'redis://',
+  'redis://h/db',
+  'redis://h:99999',
+  'redis://h?x=1',
+  'redis://a/1,redis://b',
+  'redis://a,rediss://b',
+  'redis://a,,b',
+  'redis-sentinel://a',
+  'redis-sentinel://a/',
+  'redis-sentinel://a/main?other=1',
+  'redis://u:%zz@h',
+])('%s is no Redis address', (text) => expect(parseRedisAddress(text)).toBeUndefined());
+
+test('Redis beside the embedded database serves one replica, which is said', () => {
+  expect(warnings(readConfig({ REDIS_URL: 'redis://h' }))).toEqual([expect.stringContaining('DATABASE_URL')]);
+  expect(warnings(readConfig({ REDIS_URL: 'redis://h', DATABASE_URL: 'postgres://u:p@h/d', SECRET_KEY: key }))).toEqual([]);
+  expect(faultsOf({ REDIS_URL: 'redis://u:hidden@h:x' }).join()).not.toContain('hidden');
 });
