@@ -5,6 +5,7 @@ import { AgentPresence } from './actions/agentPresence.ts';
 import { Gaps } from './actions/backfill.ts';
 import { FleetBoard } from './actions/fleet.ts';
 import { localEnrolment } from './actions/hosts.ts';
+import { Outages } from './actions/outages.ts';
 import { postEvent, type EventDraft } from './actions/postEvent.ts';
 import { prepareHub } from './actions/prepareHub.ts';
 import { emptyRooms, endSessions } from './actions/revoke.ts';
@@ -84,13 +85,13 @@ async function build(
   let hub: Hub | undefined;
   let writer: SampleWriter | undefined;
   let database: Database | undefined;
-  let databaseAway = (): boolean => false;
+  let degraded = (): Record<string, boolean> => ({ postgresql: false });
   const metrics = createMetrics({
-    connections: () => countConnections(hub),
+    connections: () => hub?.connections ?? { agent: 0, user: 0 },
     subscriptions: () => hub?.subscriptions ?? 0,
     dbPool: () => database?.connections() ?? {},
     writerQueue: () => writer?.depth ?? { rows: 0, bytes: 0 },
-    degraded: () => ({ postgresql: databaseAway() }),
+    degraded: () => degraded(),
     hosts: () => exported(),
   });
   closers.add('metrics', () => metrics.close());
@@ -173,7 +174,7 @@ async function build(
       away ? log.error({ err: reason }, 'the database is away; agents keep their samples') : log.info({}, 'the database is back'),
   });
   const commits = writer;
-  databaseAway = () => commits.isAway || clock.isAway();
+  degraded = () => ({ postgresql: !commits.isStoring || clock.isAway() });
   closers.add('writer', () => commits.close());
   const samples = new SampleStream({ sql, names });
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });
@@ -199,6 +200,9 @@ async function build(
   presence.start();
   closers.add('presence', () => presence.close());
   exported = () => exportHosts(presence, samples);
+  const outages = new Outages({ hub, degraded });
+  outages.start();
+  closers.add('outages', () => outages.close());
 
   const policy = hostroomPolicy({
     identify: { sql, accessTokens, hub: identity.id, clock },
@@ -215,6 +219,7 @@ async function build(
     inventory: { sql, event },
     conversation,
     presence,
+    outages,
   });
   const gateway = new Gateway({
     hub,
@@ -282,12 +287,6 @@ async function build(
       await closers.close(failed);
     },
   };
-}
-
-function countConnections(hub: Hub | undefined): { agent: number; user: number } {
-  const counts = { agent: 0, user: 0 };
-  for (const client of hub?.clients() ?? []) counts[client.identity.kind]++;
-  return counts;
 }
 
 function exportHosts(

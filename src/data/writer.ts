@@ -43,6 +43,8 @@ export interface WriterOptions extends WriterEvents {
   timeoutMs?: number;
   /** While the database is away, it is asked so often whether it is back. */
   probeMs?: number;
+  /** A batch under way for longer counts as not being stored; one that came back so long ago is trusted even if nothing was to commit. */
+  doubtMs?: number;
 }
 
 interface Waiting {
@@ -75,17 +77,21 @@ export class SampleWriter {
   /** Rows and bytes accepted but unanswered, in the queue or in flight. */
   #rows = 0;
   #bytes = 0;
-  readonly #flying = new Set<Promise<void>>();
+  /** Batches under way and when they began, the oldest first. */
+  readonly #flying = new Map<Promise<void>, number>();
   #timer: NodeJS.Timeout | undefined;
   #startedMs = -Infinity;
   #away = false;
   #closed = false;
   #probeDelayMs = 0;
   #backAtMs = -Infinity;
+  /** Since the database came back nothing was committed yet. */
+  #isUnproven = false;
 
   constructor(options: WriterOptions) {
     const { maxRows = 20_000, maxBytes = 64 * 1024 * 1024, flights = 2, gatherMs = 50, timeoutMs = 10_000, probeMs = 500 } = options;
-    this.#options = { ...options, maxRows, maxBytes, flights, gatherMs, timeoutMs, probeMs };
+    const { doubtMs = 4_000 } = options;
+    this.#options = { ...options, maxRows, maxBytes, flights, gatherMs, timeoutMs, probeMs, doubtMs };
   }
 
   /** What waits for its commit now. */
@@ -93,8 +99,15 @@ export class SampleWriter {
     return { rows: this.#rows, bytes: this.#bytes };
   }
 
-  get isAway(): boolean {
-    return this.#away;
+  /**
+   * Whether samples are being committed, as far as is known: the database is there, what was tried last was done, and nothing waits
+   * for long. A database that answers but cannot commit (a full disk) stays false while it is tried again and again.
+   */
+  get isStoring(): boolean {
+    const { doubtMs } = this.#options;
+    const nowMs = performance.now();
+    const [oldestMs = nowMs] = this.#flying.values();
+    return !this.#away && nowMs - oldestMs <= doubtMs && !(this.#isUnproven && nowMs - this.#backAtMs <= doubtMs);
   }
 
   /**
@@ -123,7 +136,7 @@ export class SampleWriter {
     const flushed = (async () => {
       while (this.#queue.length > 0 || this.#flying.size > 0) {
         this.#start();
-        await Promise.race(this.#flying);
+        await Promise.race(this.#flying.keys());
       }
     })();
     await Promise.race([flushed, deadline]);
@@ -156,7 +169,7 @@ export class SampleWriter {
       this.#flying.delete(flight);
       if (this.#queue.length > 0 && !this.#closed) this.#wake();
     });
-    this.#flying.add(flight);
+    this.#flying.set(flight, this.#startedMs);
   }
 
   #take(): Waiting[] {
@@ -177,6 +190,7 @@ export class SampleWriter {
       const added = await this.#inTime(insertSamples(this.#options.sql, rows));
       const taken = added < rows.length ? await this.#inTime(findConflicts(this.#options.sql, rows)) : [];
       this.#options.batch?.(rows.length);
+      this.#isUnproven = false;
       this.#acknowledge(batch, new Set(taken));
     } catch (error) {
       if (!isDataFault(error)) {
@@ -230,6 +244,7 @@ export class SampleWriter {
     this.#inTime(this.#options.sql`select 1`).then(
       () => {
         this.#away = false;
+        this.#isUnproven = true;
         this.#backAtMs = performance.now();
         this.#options.away?.(false);
       },

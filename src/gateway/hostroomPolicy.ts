@@ -14,6 +14,7 @@ import { ingestSample } from '../actions/ingestSample.ts';
 import type { IngestParts } from '../actions/ingestSample.ts';
 import { keepInventory } from '../actions/keepInventory.ts';
 import type { InventoryParts } from '../actions/keepInventory.ts';
+import type { Outages } from '../actions/outages.ts';
 import { postMessage } from '../actions/postMessage.ts';
 import { personOf } from '../actions/revoke.ts';
 import type { PersonSession } from '../actions/revoke.ts';
@@ -35,6 +36,7 @@ export interface PolicyParts {
   inventory: InventoryParts;
   conversation: ConversationParts;
   presence: AgentPresence;
+  outages: Pick<Outages, 'connected'>;
 }
 
 const agentFrameBytes = 512 * 1024;
@@ -46,7 +48,10 @@ export const messageRate = { perSecond: 50, burst: 500 } as const;
 export function hostroomPolicy(parts: PolicyParts): Policy {
   return {
     connect: (request) => answering(() => connect(parts, request)),
-    connected: (client) => parts.presence.connected(client),
+    connected: (client) => {
+      parts.presence.connected(client);
+      parts.outages.connected(client);
+    },
     disconnected: (client) => parts.presence.disconnected(client),
     refresh: (client, { token }) => answering(() => refresh(parts, client, token)),
     subscribe: (client, { channel }) => answering(() => enter(parts, client, channel)),

@@ -109,8 +109,15 @@ export class Hub {
     return this.#clients;
   }
 
-  get connections(): number {
-    return this.#clients.size;
+  get connections(): Record<Identity['kind'], number> {
+    const counts = { agent: 0, user: 0 };
+    for (const { identity } of this.#clients) counts[identity.kind]++;
+    return counts;
+  }
+
+  /** Sends a line to all people connected to this replica, whatever rooms they are in. */
+  tell(text: string): void {
+    for (const client of this.#clients) if (client.identity.kind === 'user') client.send(text);
   }
 
   get subscriptions(): number {

@@ -135,6 +135,12 @@ export interface Fleet {
   hosts: Record<string, HostSummary>;
 }
 
+/** Told to people outside of rooms: what the hub stands on and has to do without, by name; empty when all is well again. */
+export interface Degraded {
+  kind: 'degraded';
+  away: readonly string[];
+}
+
 /** What seldom changes on a host; sent by rpc `inventory`. */
 export interface Inventory {
   os: string;

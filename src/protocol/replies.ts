@@ -53,4 +53,7 @@ export const encodePush = (head: string, publication: PublicationText, epoch?: s
 export const encodePresencePush = (head: string, what: 'join' | 'leave', info: ClientInfo): string =>
   `${head}"${what}":${JSON.stringify({ info })}}}`;
 
+/** A push outside of any channel. @param data JSON text */
+export const encodeMessage = (data: string): string => `{"push":{"message":{"data":${oneLine(data)}}}}`;
+
 export const encodeUnsubscribe = (channel: string, end: EndCode): string => `${pushHead(channel)}"unsubscribe":${JSON.stringify(end)}}}`;

@@ -78,9 +78,9 @@ async function killUnderLoad(title: string, { committing, schema }: Broken = {})
     await until(() => acknowledged > before + 500 + Math.random() * 500, 'samples are acknowledged');
     process.kill(embedded.pid(), 'SIGKILL');
     const killedAt = performance.now();
-    await until(() => hub.writer.isAway, 'the loss is noticed');
+    await until(() => !hub.writer.isStoring, 'the loss is noticed');
     const lost = acknowledged;
-    await until(() => !hub.writer.isAway && acknowledged > lost, 'samples are acknowledged again', 30_000);
+    await until(() => hub.writer.isStoring && acknowledged > lost, 'samples are acknowledged again', 30_000);
     outagesMs.push(Math.round(performance.now() - killedAt));
   }
   stop();

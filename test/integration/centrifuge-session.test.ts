@@ -191,7 +191,7 @@ test('the 21st connection of a user is closed with 3504', async () => {
   one.send({ id: 1, connect: { token: jwt } });
   expect(await one.closed).toMatchObject({ code: 3504 });
   all[0]!.ws.close();
-  await until(() => server.hub.connections === 19);
+  await until(() => server.hub.connections.user === 19);
   const again = await raw(server.webSocketUrl);
   again.send({ id: 1, connect: { token: jwt } });
   expect((await again.reply(1)).connect).toBeDefined();

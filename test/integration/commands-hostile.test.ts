@@ -90,7 +90,7 @@ test('after a refused connect nothing else is accepted, and what was pipelined i
   client.send({ id: 3, subscribe: { channel: 'a' } });
   expect(await client.closed).toMatchObject({ code: 3501 });
   expect(client.lines).toHaveLength(1);
-  expect(server.hub.connections).toBe(0);
+  expect(server.hub.connections.user).toBe(0);
 });
 
 const origins: [string, string[], number][] = [

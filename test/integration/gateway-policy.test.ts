@@ -194,5 +194,5 @@ test('a connection that goes away during its connect leaves nothing behind', asy
   const next = await raw(server.webSocketUrl);
   next.send({ id: 1, connect: {} });
   await next.reply(1);
-  expect([server.hub.connections, server.hub.subscriptions]).toEqual([1, 0]);
+  expect([server.hub.connections, server.hub.subscriptions]).toEqual([{ agent: 0, user: 1 }, 0]);
 });

@@ -71,7 +71,7 @@ test('a batch with bad rows loses only those', async () => {
   answers.forEach((answer, i) => expect(answer).toBe(bad.has(i) ? 'data' : 'committed'));
   expect(await stored(database)).toBe(196);
   expect(refused).toEqual(['data 1', 'data 1', 'data 1', 'data 1']);
-  expect(writer.isAway).toBe(false);
+  expect(writer.isStoring).toBe(true);
 });
 
 test('a resend counts as committed, another publication at the same place does not', async () => {
@@ -112,7 +112,7 @@ test('bytes are bounded too', async () => {
 
 test('a database that is away refuses at once, and is found again', async () => {
   const changes: boolean[] = [];
-  const { database, writer } = await start({ away: (away) => void changes.push(away) });
+  const { database, writer } = await start({ away: (away) => void changes.push(away), doubtMs: 100 });
   await writer.add(row());
   const { server } = serverOfRun();
   const admin = await openDatabase({ url: server, log: { debug: () => {}, info: () => {}, warn: () => {} }, maxConnections: 1 });
@@ -121,16 +121,17 @@ test('a database that is away refuses at once, and is found again', async () => 
   await admin.sql`alter database ${admin.sql(name)} allow_connections false`;
   await admin.sql`select pg_terminate_backend(pid) from pg_stat_activity where datname = ${name}`;
   expect(await fault(writer.add(row()))).toBe('away');
+  expect(writer.isStoring).toBe(false);
   expect(await fault(writer.add(row()))).toBe('away');
   expect(writer.depth).toEqual({ rows: 0, bytes: 0 });
   await admin.sql`alter database ${admin.sql(name)} allow_connections true`;
-  await until(() => !writer.isAway);
+  await until(() => writer.isStoring);
   expect(await fault(writer.add(row()))).toBe('committed');
   expect(changes).toEqual([true, false]);
 });
 
 test('a database that does not answer counts as away', async () => {
-  const { database, writer } = await start({ timeoutMs: 200 });
+  const { database, writer } = await start({ timeoutMs: 1_000, doubtMs: 100 });
   const blocked = Promise.withResolvers<void>();
   const held = database.sql.begin(async (tx) => {
     await tx`lock table sample_hot in exclusive mode`;
@@ -140,10 +141,27 @@ test('a database that does not answer counts as away', async () => {
     async () =>
       (await database.sql`select from pg_locks where mode = 'ExclusiveLock' and relation = 'sample_hot'::regclass and granted`).count > 0,
   );
-  expect(await fault(writer.add(row()))).toBe('away');
+  const waiting = fault(writer.add(row()));
+  await until(() => !writer.isStoring);
+  expect(writer.depth.rows).toBe(1);
+  expect(await waiting).toBe('away');
   blocked.resolve();
   await held;
-  await until(async () => (writer.isAway ? false : (await fault(writer.add(row()))) === 'committed'));
+  await until(async () => (await fault(writer.add(row()))) === 'committed');
+  expect(writer.isStoring).toBe(true);
+});
+
+test('a database that answers but commits nothing is not taken for back', async () => {
+  const changes: boolean[] = [];
+  const { database, writer } = await start({ away: (away) => void changes.push(away), probeMs: 20, doubtMs: 60_000 });
+  expect(writer.isStoring).toBe(true);
+  await database.sql`alter table sample_hot rename to elsewhere`;
+  expect(await fault(writer.add(row()))).toBe('away');
+  await until(() => changes.at(-1) === false);
+  expect(writer.isStoring).toBe(false);
+  await database.sql`alter table elsewhere rename to sample_hot`;
+  expect(await fault(writer.add(row()))).toBe('committed');
+  expect(writer.isStoring).toBe(true);
 });
 
 test('closing commits what waits and refuses what comes', async () => {

@@ -10,6 +10,7 @@ import type { PresenceTimes } from '../../src/actions/agentPresence.ts';
 import { backfill, Gaps } from '../../src/actions/backfill.ts';
 import { FleetBoard } from '../../src/actions/fleet.ts';
 import type { Committing } from '../../src/actions/ingestSample.ts';
+import { Outages } from '../../src/actions/outages.ts';
 import { postEvent } from '../../src/actions/postEvent.ts';
 import { createAccessTokens } from '../../src/auth/accessToken.ts';
 import { deriveKeys } from '../../src/auth/secretKey.ts';
@@ -86,6 +87,10 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
     failed,
   });
 
+  let away: Record<string, boolean> = {};
+  const outages = new Outages({ hub, degraded: () => away, everyMs: 20 });
+  outages.start();
+
   const committing = options.committing?.(writer) ?? writer;
   const retentionRawMs = options.retentionRawMs ?? 24 * 3_600_000;
   const keys = deriveKeys(randomBytes(32));
@@ -105,6 +110,7 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
     inventory: { sql, event: (draft) => postEvent(conversation, draft) },
     conversation,
     presence,
+    outages,
   });
   const gateway = new Gateway({
     hub,
@@ -126,6 +132,7 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
     await app.close();
     await gaps.close();
     fleet.close();
+    outages.close();
     await presence.close();
     await writer.close(1_000);
     await hub.close();
@@ -148,6 +155,8 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
     failures,
     accessTokens,
     backfill,
+    /** Says which dependencies are away, as the hub's own sources would. */
+    degrade: (now: Record<string, boolean>): void => void (away = now),
 
     /** A host whose agent is enrolled. */
     async addHost(name = 'web-1'): Promise<TestHost> {

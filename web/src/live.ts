@@ -9,6 +9,7 @@ import {
   UnauthorizedError,
 } from 'centrifuge';
 import type { ClientInfo } from '../../src/protocol/commands.ts';
+import type { Degraded } from '../../src/protocol/kinds.ts';
 import type { HubTime } from '../../src/protocol/rest.ts';
 import { accessToken, plain, Problem, refresh } from './api.ts';
 import { Store } from './lib/store.ts';
@@ -38,6 +39,8 @@ export class Live {
   readonly connection = new Store<Connection>('connecting');
   /** Milliseconds of a round trip over the socket; null before the first. */
   readonly roundTripMs = new Store<number | null>(null);
+  /** What the hub has to do without, by name. */
+  readonly away = new Store<readonly string[]>([]);
   readonly #client: Centrifuge;
   readonly #rooms = new Set<string>();
   #offsetMs = 0;
@@ -49,8 +52,13 @@ export class Live {
     this.#client = new Centrifuge(url, { getToken: () => this.#token(), minReconnectDelay: 300, maxReconnectDelay: 5_000, name: 'web' });
     this.#client.on('connected', () => {
       this.#hasConnected = true;
+      // What is away is told behind this.
+      this.away.set([]);
       this.connection.set('connected');
       void this.#measure();
+    });
+    this.#client.on('message', ({ data }: { data: Degraded | { kind: unknown } }) => {
+      if (data.kind === 'degraded') this.away.set((data as Degraded).away);
     });
     this.#client.on('connecting', () => this.connection.set('connecting'));
     this.#client.on('disconnected', () => this.connection.set('disconnected'));

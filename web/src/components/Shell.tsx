@@ -5,6 +5,7 @@ import { IconAlertTriangle, IconMenu2 } from '@tabler/icons-react';
 import { createContext, type ReactNode, useContext, useState } from 'react';
 import { useLocation } from 'wouter';
 import { useShared } from '../context.ts';
+import { useStore } from '../lib/store.ts';
 import { Rail } from './Rail.tsx';
 import { Toasts } from './Toasts.tsx';
 import { shortcuts, useKeys } from './useKeys.ts';
@@ -30,6 +31,26 @@ export function PlainHttpBanner() {
     <div className="banner" role="alert">
       <IconAlertTriangle size={16} stroke={1.75} />
       <span>This page comes over plain http: others on the way can read passwords and messages. Put the hub behind https.</span>
+    </div>
+  );
+}
+
+/** By the names of the hub's dependencies. */
+const outages: Readonly<Record<string, string>> = {
+  postgresql: 'The hub cannot store anything at present. Live values go on; agents keep their samples and bring them later.',
+  redis: 'The replicas of the hub cannot reach each other at present: live values of some hosts come about two seconds late.',
+};
+
+function OutageBanner() {
+  const { live } = useShared();
+  const away = useStore(live.away);
+  const isConnected = useStore(live.connection) === 'connected';
+  const known = away.filter((name) => name in outages);
+  if (!isConnected || known.length === 0) return null;
+  return (
+    <div className="banner" role="alert">
+      <IconAlertTriangle size={16} stroke={1.75} />
+      <span>{known.map((name) => outages[name]).join(' ')}</span>
     </div>
   );
 }
@@ -61,7 +82,10 @@ export function Shell({ children }: { children: ReactNode }) {
   return (
     <OpenRail.Provider value={() => setRailOpen(true)}>
       <div className={railOpen ? 'shell rail-open' : 'shell'}>
-        <PlainHttpBanner />
+        <div className="banners">
+          <PlainHttpBanner />
+          <OutageBanner />
+        </div>
         <Rail onNavigate={() => setRailOpen(false)} />
         {railOpen && <div className="rail-shade" onClick={() => setRailOpen(false)} />}
         <main className="main">{children}</main>
