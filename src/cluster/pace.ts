@@ -5,15 +5,14 @@ export const admissionPerSecond = 200;
 
 /** Shedding: of its connections a replica gives away at most this part each second … */
 const shedPart = 0.02;
-/** … a few at least, so that small fleets settle too, and not more than this. */
+/** … a few at least, so that small fleets settle too. */
 const shedLeast = 5;
-const shedMost = 50;
-/** The whole fleet: a tenth of what those take in that have room, and so much at least. */
+/** The whole fleet: half of what those take in that have room, the other half being for newcomers; and so much at least. */
+const receiverPart = 0.5;
 const fleetShedLeast = 200;
-const receiverPart = 0.1;
 
 /** Connections per second that a replica with so many gives away, as far as the budget of the fleet lets it. */
-export const shedPerSecond = (connections: number): number => Math.min(shedMost, Math.max(shedLeast, connections * shedPart));
+export const shedPerSecond = (connections: number): number => Math.min(admissionPerSecond, Math.max(shedLeast, connections * shedPart));
 
 /** Connections per second that all replicas together give away. @param receivers replicas that have less than their share */
 export const fleetShedPerSecond = (receivers: number): number => Math.max(fleetShedLeast, receivers * admissionPerSecond * receiverPart);

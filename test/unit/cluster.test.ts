@@ -149,13 +149,13 @@ describe('the pace of shedding', () => {
     [10, 5],
     [600, 12],
     [2_500, 50],
-    [100_000, 50],
+    [100_000, 200],
   ])('%i connections: %i a second', (connections, perSecond) => expect(shedPerSecond(connections)).toBe(perSecond));
 
   test.each([
     [1, 200],
-    [10, 200],
-    [100, 2_000],
+    [2, 200],
+    [100, 10_000],
   ])('%i receivers: %i a second of the whole fleet', (receivers, perSecond) => expect(fleetShedPerSecond(receivers)).toBe(perSecond));
 
   test('receivers are those below the share', () => expect(countReceivers(fleet(600, [0, 0, 600]))).toBe(2));
