@@ -1,5 +1,6 @@
 /** The relay within one process: hubs that share a bus hear each other, a hub alone talks to nobody. */
 
+import { alwaysFollowed } from './relay.ts';
 import type { Relay, RelayRecord, RoomsHere } from './relay.ts';
 
 /** What the relays of several hubs in one process meet on. */
@@ -38,7 +39,7 @@ export class MemoryRelay implements Relay {
   }
 
   #receive(room: string, record: RelayRecord): void {
-    if (!this.#rooms?.has(room)) return;
+    if (!room.startsWith(alwaysFollowed) && !this.#rooms?.has(room)) return;
     // Not within the publisher's call: a real relay never answers in the same turn either.
     setImmediate(() => this.#deliver?.(room, record));
   }

@@ -9,7 +9,14 @@ export interface RelayRecord {
   epoch?: string;
   /** JSON text of the publisher's ClientInfo, where the room shows it. */
   info?: string;
+  /** Somebody came or went: `data` is then the ClientInfo. */
+  presence?: 'join' | 'leave';
+  /** W3C traceparent of what led to it. */
+  trace?: string;
 }
+
+/** Rooms that every replica follows without being asked begin with this. */
+export const alwaysFollowed = '~';
 
 /** The rooms with members on one replica, as they are whenever it is asked. */
 export interface RoomsHere extends Iterable<string> {

@@ -4,9 +4,9 @@ import { codeOf, importsOf, type Source } from './sources.ts';
 
 /** From top to bottom; a file may import what stands below its own line, or in its own folder. */
 export const layers: readonly (readonly string[])[] = [
-  ['src/main.ts', 'src/start.ts', 'src/migrateMain.ts', 'src/local', 'src/run.ts', 'src/stop.ts', 'src/conformance'],
+  ['src/main.ts', 'src/start.ts', 'src/clusterMain.ts', 'src/migrateMain.ts', 'src/local', 'src/run.ts', 'src/stop.ts', 'src/conformance'],
   ['src/app.ts'],
-  ['src/storage.ts'],
+  ['src/storage.ts', 'src/replication.ts'],
   ['src/gateway', 'src/api', 'src/cluster'],
   ['src/actions'],
   ['src/alerts'],
@@ -27,14 +27,15 @@ const terminal = [
   'web/src/',
   'src/main.ts',
   'src/start.ts',
+  'src/clusterMain.ts',
   'src/migrateMain.ts',
   'src/local/',
   'src/conformance/main.ts',
   'agent/main.ts',
   'web/dev.ts',
 ];
-/** The agent's entry hands the environment to its config; the local agent is started with the PATH of its parent. */
-const environment = ['src/config.ts', 'agent/config.ts', 'agent/main.ts', 'src/local/localAgent.ts'];
+/** The agent's entry hands the environment to its config. */
+const environment = ['src/config.ts', 'agent/config.ts', 'agent/main.ts'];
 const maxLines = 300;
 
 /** Imports that point upwards, sideways, or out of the agent's and the page's share. */

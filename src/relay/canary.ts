@@ -1,0 +1,85 @@
+/** Tells whether publications pass through Redis, by sending records to itself. */
+
+export interface CanaryOptions {
+  /** Publishes to the channel that this replica follows itself. */
+  send: (text: string) => Promise<unknown>;
+  /** Redis went away, or is back. */
+  changed: (away: boolean) => void;
+  /** What is sent is taken but does not arrive: the subscription is to be made anew. */
+  deaf: () => void;
+  /** The way there and back. */
+  seconds?: (seconds: number) => void;
+  everyMs?: number;
+  /** So long without an arrival is away. */
+  silentMs?: number;
+}
+
+export class Canary {
+  readonly #options: CanaryOptions;
+  readonly #timer: NodeJS.Timeout;
+  readonly #silentMs: number;
+  /** Sent and not seen again, by number, with the time of sending; at most as many as fly within `silentMs`, and one more. */
+  readonly #flying = new Map<string, number>();
+  #count = 0;
+  #state: 'unknown' | 'there' | 'away' = 'unknown';
+  #lastArrivalMs = performance.now();
+  #lastRenewalMs = performance.now();
+
+  constructor(options: CanaryOptions) {
+    this.#options = options;
+    this.#silentMs = options.silentMs ?? 3_000;
+    this.#timer = setInterval(() => this.#beat(), options.everyMs ?? 1_000);
+  }
+
+  /** True until the first one has come back. */
+  get isAway(): boolean {
+    return this.#state !== 'there';
+  }
+
+  /** A text of the channel. Anything but a canary of this replica that still flies is nobody's proof. */
+  arrived(text: string): void {
+    const sentMs = this.#flying.get(text);
+    if (sentMs === undefined) return;
+    const now = performance.now();
+    this.#flying.delete(text);
+    this.#lastArrivalMs = now;
+    this.#options.seconds?.((now - sentMs) / 1_000);
+    this.#set('there');
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#flying.clear();
+  }
+
+  #beat(): void {
+    const now = performance.now();
+    for (const [text, sentMs] of this.#flying) if (now - sentMs > this.#silentMs) this.#flying.delete(text);
+    if (now - this.#lastArrivalMs > this.#silentMs) this.#set('away');
+    this.fly();
+  }
+
+  /** Sends one more, now. */
+  fly(): void {
+    const text = String(++this.#count);
+    this.#flying.set(text, performance.now());
+    this.#options.send(text).then(
+      () => this.#taken(),
+      // Away, which its not arriving tells.
+      () => this.#flying.delete(text),
+    );
+  }
+
+  #taken(): void {
+    const now = performance.now();
+    if (now - Math.max(this.#lastArrivalMs, this.#lastRenewalMs) <= this.#silentMs) return;
+    this.#lastRenewalMs = now;
+    this.#options.deaf();
+  }
+
+  #set(state: 'there' | 'away'): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#options.changed(state === 'away');
+  }
+}
