@@ -29,12 +29,11 @@ import { Reader } from './db/reader.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { hostroomPolicy, messageRate } from './gateway/hostroomPolicy.ts';
 import { Hub } from './hub/hub.ts';
-import { newId } from './lib/id.ts';
 import { createMetrics } from './ops/metrics.ts';
 import type { Log } from './ops/log.ts';
 import { startOpsServer } from './ops/opsServer.ts';
 import { closes } from './protocol/codes.ts';
-import { MemoryRelay } from './relay/memory.ts';
+import { openReplication } from './replication.ts';
 import { openStorage } from './storage.ts';
 import { ConversationStream } from './streams/conversation.ts';
 import { SampleStream } from './streams/samples.ts';
@@ -149,8 +148,7 @@ async function build(
   await prepareHub({ sql, passwords, admin: config.admin });
   const accessTokens = createAccessTokens({ keys, hub: identity.id, clock });
 
-  const relay = new MemoryRelay();
-  closers.add('relay', () => relay.close());
+  const { relay, replica, link } = openReplication({ config, log, metrics, closers, hubId: identity.id });
   hub = new Hub({
     relay,
     metrics: {
@@ -174,7 +172,7 @@ async function build(
       away ? log.error({ err: reason }, 'the database is away; agents keep their samples') : log.info({}, 'the database is back'),
   });
   const commits = writer;
-  degraded = () => ({ postgresql: !commits.isStoring || clock.isAway() });
+  degraded = () => ({ postgresql: !commits.isStoring || clock.isAway(), ...(link && { redis: link.isAway }) });
   closers.add('writer', () => commits.close());
   const samples = new SampleStream({ sql, names });
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });
@@ -192,7 +190,7 @@ async function build(
   const presence = new AgentPresence({
     sql,
     hub,
-    replica: newId(),
+    replica,
     event: (host, what, details) => event({ room: host, what, details }),
     status: (host, group, online) => fleet.status(host, group, online),
     failed: background,
