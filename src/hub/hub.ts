@@ -8,11 +8,11 @@ import { Client, type Identity } from './client.ts';
 import { Delivery } from './delivery.ts';
 import { noMetrics, type HubMetrics } from './metrics.ts';
 import { Order } from './position.ts';
-import { maxRecovered, start, type Wish } from './recovery.ts';
+import { maxRecovered, start, type Joined, type Wish } from './recovery.ts';
 import { Closing, Refusal } from './refusal.ts';
 import { Membership, Room, type Grant } from './room.ts';
 import { SlowClients } from './slow.ts';
-import type { Range, Stream, StreamEntry, StreamPage } from './stream.ts';
+import type { Range, Stream, StreamPage } from './stream.ts';
 import { Turn } from './turn.ts';
 import type { Wire } from './wire.ts';
 
@@ -29,15 +29,6 @@ export interface HubOptions {
   joinLeaveUpTo?: number;
   /** How long a client may stay over 256 KiB. */
   slowMs?: number;
-}
-
-/** How a subscription begins. */
-export interface Joined {
-  /** Absent in a room without positions. */
-  position?: Position;
-  recovered: boolean;
-  publications: StreamEntry[];
-  data?: unknown;
 }
 
 export class Hub {
@@ -77,9 +68,9 @@ export class Hub {
     });
   }
 
-  /** Connects the relay; before it, `deliver` comes from this replica only. */
-  start(): Promise<void> {
-    return this.#relay.start((room, record) => this.deliver(room, record));
+  /** Connects the relay. @param receive takes what other replicas published, to be given to `deliver` */
+  start(receive: (room: string, record: RelayRecord) => void = (room, record) => this.deliver(room, record)): Promise<void> {
+    return this.#relay.start(receive);
   }
 
   /** A new connection, known to the hub until `remove`. */
@@ -137,6 +128,12 @@ export class Hub {
     const room = this.#rooms.get(name);
     if (!room || room.members.size === 0) return;
     this.#delivery.deliver(room, record);
+  }
+
+  /** The rooms with subscribers here; how far each was delivered, once that is known. */
+  *followed(): Generator<{ name: string; position: Position | undefined }> {
+    for (const { name, members, order } of this.#rooms.values())
+      if (members.size > 0) yield { name, position: order.known ? { offset: order.offset, epoch: order.epoch } : undefined };
   }
 
   /** Makes the connection a presence member without subscribing it. */

@@ -10,22 +10,13 @@ import { broken } from '../support/faults/checker.ts';
 import { startFaultProxy, type FaultProxy } from '../support/faults/faultProxy.ts';
 import { startRig, untilDelivered } from '../support/faults/rig.ts';
 import { printFigures, sized } from '../support/faults/scale.ts';
-import { seedFor } from '../support/seed.ts';
+import { randomOf, seedFor } from '../support/seed.ts';
 import { until } from '../support/until.ts';
 
 const postCount = sized(30, 1_000);
 const agentCount = sized(10, 100);
 const intervalMs = sized(100, 250);
 const cuts = sized(5, 100);
-
-/** The same sequence for the same seed. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
 
 /** Swallows the next answer that holds `sign` and breaks that connection; true in `isDone()` once it happened. */
 function cutNext(proxy: FaultProxy, sign: string): { isDone(): boolean } {

@@ -5,3 +5,12 @@ export function seedFor(what: string): number {
   console.log(`${what}: SEED=${seed}`);
   return seed;
 }
+
+/** Numbers from 0 to 1, exclusive: the same sequence for the same seed. */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

@@ -1,0 +1,71 @@
+/** The story of what another replica published: checked like everything from outside, remembered, then shown here. */
+
+import type { Hub } from '../hub/hub.ts';
+import { checkAgentPublication } from '../protocol/checks.ts';
+import { parseRoom } from '../protocol/rooms.ts';
+import type { RoomSort } from '../protocol/rooms.ts';
+import type { RelayRecord } from '../relay/relay.ts';
+import type { ConversationStream } from '../streams/conversation.ts';
+import type { SampleStream } from '../streams/samples.ts';
+
+export interface RelayedParts {
+  hub: Pick<Hub, 'deliver'>;
+  samples: Pick<SampleStream, 'add'>;
+  conversations: Pick<ConversationStream, 'add' | 'epoch'>;
+  /** A record was not what a replica of this hub sends. */
+  dropped(): void;
+}
+
+/** What the relay hands every record to. Never throws, and knows no relay: what came from one replica cannot go out again. */
+export function receiveRelayed(parts: RelayedParts): (room: string, record: RelayRecord) => void {
+  return (name, record) => {
+    const room = parseRoom(name);
+    const data = parseObject(record.data);
+    const isOurs = data !== undefined && (record.info === undefined || parseObject(record.info) !== undefined);
+    if (!room || !isOurs || !remember[room.sort](parts, { name, id: room.id, record, data })) return parts.dropped();
+    parts.hub.deliver(name, record);
+  };
+}
+
+interface Arrival {
+  name: string;
+  /** Of the host, conversation, group or user. */
+  id: string;
+  record: RelayRecord;
+  data: object;
+}
+
+/** Tells the room's stream of the record; false where it does not belong into such a room. */
+type Remember = (parts: RelayedParts, arrival: Arrival) => boolean;
+
+const remember: Record<RoomSort, Remember> = {
+  host: ({ samples }, { id, record, data }) => {
+    const { ok: publication } = checkAgentPublication(data);
+    if (publication?.seq !== record.offset || publication?.boot !== record.epoch) return false;
+    if (publication) samples.add(id, publication, record.data);
+    return publication !== undefined;
+  },
+  room: ({ conversations }, { name, record: { offset, epoch, data, info } }) => {
+    // Another epoch is another life of the database: its offsets mean nothing here.
+    if (!isOffset(offset) || epoch !== conversations.epoch) return false;
+    conversations.add(name, { offset, data, info });
+    return true;
+  },
+  fleet: hasNoPosition,
+  user: hasNoPosition,
+};
+
+function hasNoPosition(_parts: RelayedParts, { record }: Arrival): boolean {
+  return record.offset === undefined && record.epoch === undefined;
+}
+
+const isOffset = (offset: unknown): offset is number => Number.isSafeInteger(offset) && (offset as number) >= 1;
+
+function parseObject(text: string): object | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
