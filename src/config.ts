@@ -183,10 +183,10 @@ export function atPort(config: Config, port: number): Config {
   return freeze({ ...config, port, publicUrl, allowedOrigins: usesDefaults ? defaultOrigins(publicUrl, port) : config.allowedOrigins });
 }
 
-/** The environment of a program that runs beside the hub: `settings` with what every program needs, and none of the hub's secrets. */
-export function environmentFor(settings: Environment): Record<string, string> {
+/** The environment of a program beside the hub: `settings` with what every program needs and none of the hub's secrets; of a `hub`: with all. */
+export function environmentFor(settings: Environment, program: 'hub' | 'other' = 'other'): Record<string, string> {
   const common = ['PATH', 'HOME', 'USER', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'SystemRoot', 'TEMP', 'TMP'];
-  const inherited = common.map((name) => [name, process.env[name]] as const);
+  const inherited = (program === 'hub' ? Object.keys(process.env) : common).map((name) => [name, process.env[name]] as const);
   return Object.fromEntries(
     [...inherited, ...Object.entries(settings)].filter((entry): entry is [string, string] => entry[1] !== undefined),
   );

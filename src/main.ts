@@ -20,7 +20,10 @@ else await run();
 async function run(): Promise<void> {
   const starting = orExplain(config, () => startHub(config, log));
   stopOnSignal(starting, stopOptions(config, log));
-  const link = await (await starting).signInLink();
+  const app = await starting;
+  // One of several replicas: whoever started them all makes one link.
+  if (process.connected) return;
+  const link = await app.signInLink();
   if (link !== undefined) process.stdout.write(`Sign in once within 24 hours: ${link}\n`);
 }
 

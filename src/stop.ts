@@ -68,6 +68,8 @@ export function stopOnSignal(starting: Promise<Running>, options: StopOptions): 
     else if (!options.underNpm || performance.now() - stoppingSinceMs > npmEchoMs) process.exit(130);
   };
   for (const signal of signals) process.on(signal, onSignal);
+  // Started by another program over a channel: goes with it, however that ends.
+  process.on('disconnect', () => stoppingSinceMs === undefined && void stop(0));
   process.on('uncaughtException', (error) => {
     failed(error, 'a crash; stopping');
     if (stoppingSinceMs === undefined) void stop(1);

@@ -19,7 +19,7 @@ export interface EmbeddedOptions {
   log: Pick<BaseLogger, 'debug' | 'info' | 'warn' | 'error'>;
   /** For tests: a folder with bin/ of another PostgreSQL; default: the one that npm installed. */
   binaries?: string;
-  /** For tests: settings over the defaults. */
+  /** Settings over the defaults. */
   settings?: Readonly<Record<string, string>>;
   /** For tests: instead of /var/lib/hostroom. */
   outside?: string;

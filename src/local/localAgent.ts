@@ -1,10 +1,12 @@
 /** Keeps an agent for this very machine running beside the hub, as a process of its own. */
 
-import { spawn, type ChildProcess } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import process from 'node:process';
 import { agentNodeFlags, unpackAgent } from '../api/agentPackage.ts';
 import { environmentFor } from '../config.ts';
+import { KeptProcess } from './keptProcess.ts';
 
 export interface LocalAgentOptions {
   /** Where the packed agent is unpacked: it takes less memory than the sources do. */
@@ -18,20 +20,12 @@ export interface LocalAgentOptions {
   onExit: (code: number | null, signal: NodeJS.Signals | null, againInMs: number) => void;
 }
 
-const restartMs = { first: 1_000, most: 60_000 };
-
 /** Starts the agent and starts it again, with doubling pauses, when it ends by itself. It leaves with the hub, however that ends. */
 export async function startLocalAgent(options: LocalAgentOptions): Promise<{ close(): Promise<void> }> {
   await rm(options.programDir, { recursive: true, force: true });
   const program = await unpackAgent(options.programDir);
-  let child: ChildProcess | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  let closed = false;
-  let pauseMs = restartMs.first;
-
-  const start = (): void => {
-    const startedAt = performance.now();
-    child = spawn(process.execPath, [...agentNodeFlags, program], {
+  const start = () =>
+    spawn(process.execPath, [...agentNodeFlags, program], {
       // The channel tells the agent when the hub is gone, even after kill -9.
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       env: environmentFor({
@@ -43,31 +37,50 @@ export async function startLocalAgent(options: LocalAgentOptions): Promise<{ clo
         INSECURE: '1',
       }),
     });
-    child.once('exit', (code, signal) => {
-      child = undefined;
-      if (closed) return;
-      if (performance.now() - startedAt > restartMs.most) pauseMs = restartMs.first;
-      options.onExit(code, signal, pauseMs);
-      timer = setTimeout(start, pauseMs);
-      pauseMs = Math.min(pauseMs * 2, restartMs.most);
-    });
-  };
-  start();
+  return new KeptProcess({ start, pauseMs: { first: 1_000, most: 60_000 }, graceMs: 3_000, onExit: options.onExit });
+}
 
-  return {
-    async close(): Promise<void> {
-      closed = true;
-      clearTimeout(timer);
-      const leaving = child;
-      if (!leaving || leaving.exitCode !== null || leaving.signalCode !== null) return;
-      await new Promise<void>((resolve) => {
-        const overdue = setTimeout(() => leaving.kill('SIGKILL'), 3_000);
-        leaving.once('exit', () => {
-          clearTimeout(overdue);
-          resolve();
-        });
-        leaving.kill('SIGTERM');
-      });
-    },
-  };
+/** What the agent's identity hangs on. */
+export interface EnrollingHub {
+  /** The hub's id. */
+  id: string;
+  isEnrolled(host: string): Promise<boolean>;
+  /** A token that lets the agent of this machine in, once. */
+  localEnrolment(): Promise<string>;
+}
+
+/** As `startLocalAgent`, with all it keeps in `dataDir`; it is enrolled first where the hub does not know it. */
+export async function startEnrolledAgent(
+  hub: EnrollingHub,
+  { dataDir, ...options }: Pick<LocalAgentOptions, 'hubUrl' | 'onExit'> & { dataDir: string; logLevel: string },
+): Promise<{ close(): Promise<void> }> {
+  // One folder per hub: another database means another identity.
+  const stateDir = join(dataDir, 'agent', hub.id);
+  const host = await enrolledHost(stateDir);
+  return startLocalAgent({
+    ...options,
+    // Each user's own: after a start as root the owner of the data folder must be able to go on.
+    programDir: join(dataDir, 'cache', `agent-${process.getuid?.() ?? 'program'}`),
+    stateDir,
+    enrolmentToken: host !== undefined && (await hub.isEnrolled(host)) ? undefined : await hub.localEnrolment(),
+    // At a terminal the address is to be the last thing said. The agent has no finer level than debug.
+    logLevel: { info: 'warn', trace: 'debug' }[options.logLevel] ?? options.logLevel,
+  });
+}
+
+/** The address of a hub that listens on `host`, as this machine's own programs write it. */
+export function localUrl(host: string, port: number): string {
+  const address = { '0.0.0.0': '127.0.0.1', '::': '::1' }[host] ?? host;
+  return `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+}
+
+async function enrolledHost(stateDir: string): Promise<string | undefined> {
+  try {
+    const kept = JSON.parse(await readFile(join(stateDir, 'identity.json'), 'utf8')) as { enrolment?: { hostId?: string } };
+    return kept.enrolment?.hostId;
+  } catch (error) {
+    // A damaged one is the agent's to tell of.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }

@@ -2,6 +2,7 @@
 
 import { glob, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import process from 'node:process';
 
 const sources = [
   'web/index.html',
@@ -30,6 +31,16 @@ export async function webIsStale(root: string): Promise<boolean> {
     if ((await modifiedAt(join(root, path))) > built) return true;
   }
   return false;
+}
+
+/** Builds it where it is stale, for a person at a terminal: says so, and ends the process with 1 when it cannot be. */
+export async function buildStaleWeb(root: string): Promise<void> {
+  if (!(await webIsStale(root))) return;
+  process.stdout.write('Building the web UI …\n');
+  await buildWeb(root).catch((error: Error) => {
+    process.stderr.write(`The web UI could not be built: ${error.message}\n`);
+    process.exit(1);
+  });
 }
 
 /**
