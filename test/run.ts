@@ -11,7 +11,18 @@ import { type ToolName, tools } from './support/tools.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const reports = join(root, '.cache', 'test');
-const wanted: readonly ToolName[] = ['chromium', 'postgresql', 'ip', 'nft', 'faketime', 'vmstat', 'ps', 'promtool'];
+const wanted: readonly ToolName[] = [
+  'chromium',
+  'postgresql',
+  'ip',
+  'nft',
+  'faketime',
+  'vmstat',
+  'ps',
+  'promtool',
+  'prometheus',
+  'kubectl',
+];
 
 /** One Vitest run over the files that match `filters`; all files without any. */
 async function runTests(title: string, filters: readonly string[], environment: Record<string, string | undefined>): Promise<Results> {
