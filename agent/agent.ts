@@ -47,8 +47,9 @@ export async function startAgent(config: AgentConfig, parts: { log: Log; version
     spool.keep().catch((error: unknown) => log.error('keeping the spool failed', { error: String(error) }));
   }, keepEveryMs);
   const probing = new AbortController();
-  const link = new Link({ ...config, boot, version, clock, spool, log, inventory: startInventory(version, clock, log, probing.signal) });
-  const { collectors, scanProcesses } = await platformCollectors(log);
+  const inventory = startInventory({ version, clock, log, hostRoot: config.hostRoot, signal: probing.signal });
+  const link = new Link({ ...config, boot, version, clock, spool, log, inventory });
+  const { collectors, scanProcesses } = await platformCollectors(log, config.hostRoot);
   const self = new SelfCollector(() => ({
     spool: spool.depth,
     dropped: spool.dropped + link.refused,

@@ -1,7 +1,8 @@
 /** The agent's configuration: read from the environment once, validated as a whole. */
 
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { isAbsolute, resolve } from 'node:path';
 import { isLevel, type Level } from './log.ts';
 
 export interface AgentConfig {
@@ -16,6 +17,8 @@ export interface AgentConfig {
   spoolAgeMs: number;
   /** The name that this host proposes at enrolment. */
   name: string;
+  /** Where the file system of the watched machine is mounted, for an agent in a container; empty: its own. No trailing slash. */
+  hostRoot: string;
   logLevel: Level;
 }
 
@@ -49,6 +52,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     spoolBytes: readSpoolBytes(value('SPOOL_BYTES') ?? '256MB', faults),
     spoolAgeMs: readSpoolAge(value('SPOOL_AGE') ?? '24h', faults),
     name: (value('HOST_NAME') ?? hostname()).slice(0, 200),
+    hostRoot: readHostRoot(value('HOST_ROOT') ?? '/', faults),
     logLevel: isLevel(logLevel) ? logLevel : 'info',
   };
   if (config.enrolmentToken !== undefined && !/^[\x21-\x7e]{1,512}$/.test(config.enrolmentToken)) {
@@ -71,6 +75,13 @@ function readHubUrl(text: string, insecure: boolean, faults: string[]): string {
     );
   }
   return url.href.replace(/\/+$/, '');
+}
+
+function readHostRoot(text: string, faults: string[]): string {
+  const root = text.replace(/\/+$/, '');
+  if (!isAbsolute(text) || !existsSync(`${text}/proc`))
+    faults.push(`HOST_ROOT is "${text}"; use the folder at which the machine's file system is mounted, such as /host, or unset it.`);
+  return root;
 }
 
 function readInterval(text: string, faults: string[]): number {

@@ -10,11 +10,22 @@ import type { Log } from './log.ts';
 
 const patienceMs = 30_000;
 
+export interface InventoryParts {
+  version: string;
+  clock: HubClock;
+  log: Log;
+  /** As in the configuration. */
+  hostRoot: string;
+  /** Ends the probe. */
+  signal: AbortSignal;
+}
+
 /** A function that gives the inventory once the probe has finished, or undefined where it failed (said once). */
-export function startInventory(version: string, clock: HubClock, log: Log, signal: AbortSignal): () => Promise<Inventory | undefined> {
+export function startInventory(parts: InventoryParts): () => Promise<Inventory | undefined> {
+  const { version, clock, log, hostRoot, signal } = parts;
   // The packed agent is made of .js files.
   const probe = fileURLToPath(new URL(`./inventoryProbe${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url));
-  const facts = promisify(execFile)(process.execPath, [probe], { timeout: patienceMs, signal, windowsHide: true }).then(
+  const facts = promisify(execFile)(process.execPath, [probe, hostRoot], { timeout: patienceMs, signal, windowsHide: true }).then(
     ({ stdout }) => JSON.parse(stdout) as Omit<Inventory, 'agentVersion' | 'bootedAt'>,
     (error: unknown) => {
       if (!signal.aborted) log.warn('the inventory could not be read', { error: String(error).slice(0, 500) });

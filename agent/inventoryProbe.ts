@@ -1,5 +1,6 @@
-/** Prints what seldom changes on this host as JSON: a program of its own, so that its memory is gone when it ends. */
+/** Prints what seldom changes on this host as JSON: a program of its own, so that its memory is gone when it ends. Argument: HOST_ROOT. */
 
+import { readFileSync } from 'node:fs';
 import { arch, cpus, hostname, release, totalmem } from 'node:os';
 import type { Inventory } from '../src/protocol/kinds.ts';
 
@@ -33,8 +34,20 @@ async function detailed(): Promise<Partial<Facts>> {
   };
 }
 
+/** In a container the system's name is that of the image; the machine's stands below its root. */
+function nameBelow(root: string | undefined): Partial<Facts> {
+  if (!root) return {};
+  try {
+    const name = /^PRETTY_NAME="?([^"\n]+)/m.exec(readFileSync(`${root}/etc/os-release`, 'utf8'))?.[1];
+    return name === undefined ? {} : { os: name };
+  } catch (error) {
+    process.stderr.write(`${String(error)}\n`);
+    return {};
+  }
+}
+
 const more = await detailed().catch((error: unknown) => {
   process.stderr.write(`${String(error)}\n`);
   return {};
 });
-process.stdout.write(JSON.stringify({ ...basic, ...more }));
+process.stdout.write(JSON.stringify({ ...basic, ...more, ...nameBelow(process.argv[2]) }));

@@ -16,6 +16,7 @@ const usage = `hostroom agent: sends this machine's figures to a hub, once a sec
   SPOOL_BYTES       what may wait on disk while there is no hub (256MB)
   SPOOL_AGE         for how long (24h)
   HOST_NAME         the name proposed to the hub (this machine's)
+  HOST_ROOT         where the machine's file system is mounted, in a container (/)
   INSECURE=1        allow plain http to another machine (also --insecure)
 
   --version  --help

@@ -11,9 +11,9 @@ export interface PlatformCollectors {
   scanProcesses?: ProcessScan;
 }
 
-/** Loads only what this platform needs. */
-export async function platformCollectors(log: Log): Promise<PlatformCollectors> {
-  if (platform() === 'linux') return (await import('./linux/linux.ts')).linuxCollectors();
+/** Loads only what this platform needs. `hostRoot`: as in the configuration, on Linux alone. */
+export async function platformCollectors(log: Log, hostRoot = ''): Promise<PlatformCollectors> {
+  if (platform() === 'linux') return (await import('./linux/linux.ts')).linuxCollectors(hostRoot);
   const { portableCollectors } = await import('./portable.ts');
   return portableCollectors(platform(), log);
 }

@@ -1,16 +1,18 @@
 /** The agent's figures against independent readings: every rate must lie between what was counted strictly inside and around it. */
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
 import { createConnection, createServer, type AddressInfo } from 'node:net';
-import { platform } from 'node:os';
-import { expect, test } from 'vitest';
+import { platform, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { linuxCollectors } from '../../agent/collectors/linux/linux.ts';
 import { newBoot } from '../../agent/identity.ts';
 import { createLog } from '../../agent/log.ts';
 import { HubClock } from '../../agent/clock.ts';
 import { Sampler } from '../../agent/sampler.ts';
 import { lookUp } from '../../src/protocol/metrics.ts';
+import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
 
 const isLinux = platform() === 'linux';
@@ -19,8 +21,8 @@ const has = (command: string): boolean => isLinux && spawnSync('which', [command
 const faults: string[] = [];
 
 /** A sampler over this machine; `take` gives the metrics of one moment. */
-function newSampler(): { take: () => { metrics: Record<string, number>; nowMs: number }; close: () => void } {
-  const { collectors, scanProcesses } = linuxCollectors();
+function newSampler(hostRoot = ''): { take: () => { metrics: Record<string, number>; nowMs: number }; close: () => void } {
+  const { collectors, scanProcesses } = linuxCollectors(hostRoot);
   const log = createLog('info', (line) => faults.push(line));
   const sampler = new Sampler({ boot: newBoot(), intervalMs: 1_000, clock: new HubClock(), collectors, scanProcesses, log });
   return {
@@ -250,4 +252,25 @@ test.skipIf(!isLinux)('a busy process is among the top ones with its name and us
   expect(own!.cpu).toBeLessThan(16);
   expect(own!.user).toBe(execFileSync('id', ['-un'], { encoding: 'utf8' }).trim());
   expect(Math.abs(own!.memory - process.memoryUsage.rss())).toBeLessThan(64 * 1024 * 1024);
+});
+
+needs('mount').test('below a mounted root an agent sees the same machine', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'hostroom-root-'));
+  execFileSync('mount', ['--rbind', '/', root]);
+  onTestFinished(() => {
+    execFileSync('umount', ['-l', root]);
+    rmdirSync(root);
+  });
+  const namesBelow = async (hostRoot: string): Promise<string[]> => {
+    const sampler = newSampler(hostRoot);
+    const found = new Set<string>();
+    // Rates need two readings; file systems and sensors are read beside the tick.
+    await until(() => {
+      for (const name of Object.keys(sampler.take().metrics)) found.add(name);
+      return found.has('fs./.total') && found.has('cpu.busy') && found.has('pressure.cpu.some');
+    });
+    sampler.close();
+    return [...found].filter((name) => !/^(fs|disk|temperature|fan)\./.test(name)).toSorted();
+  };
+  expect(await namesBelow(root)).toEqual(await namesBelow(''));
 });

@@ -49,16 +49,22 @@ function figures(path: string, space: Space): Findings {
   return findings;
 }
 
-/** `question` and `mounts` stand in for the system in tests. */
-export function filesystemCollector(
-  question: (path: string) => Promise<Space> = statfs,
-  mounts: () => Promise<string> = () => readFile('/proc/self/mounts', 'latin1'),
-): BackgroundCollector {
+export interface FilesystemOptions {
+  /** Where the machine's file system is mounted, without a trailing slash; empty for the agent's own. */
+  root?: string;
+  /** These stand in for the system in tests. */
+  question?: (path: string) => Promise<Space>;
+  mounts?: () => Promise<string>;
+}
+
+export function filesystemCollector(options: FilesystemOptions = {}): BackgroundCollector {
+  // The agent's own list of mounts, also for another root: it tells what can be asked from here.
+  const { root = '', question = statfs, mounts = () => readFile('/proc/self/mounts', 'latin1') } = options;
   const hung = new Set<string>();
   return new BackgroundCollector('filesystem', everyMs, async () => {
     const findings: Findings = [];
-    for (const mount of chooseMounts(await mounts())) {
-      const space = await ask(mount, hung, question);
+    for (const mount of chooseMounts(await mounts(), root)) {
+      const space = await ask(mount, hung, (path) => question(`${root}${path}`));
       if (space && space.blocks > 0) findings.push(...figures(mount.path, space));
     }
     return findings;

@@ -13,24 +13,26 @@ import { SystemCollector } from './system.ts';
 import { SocketsCollector, TcpCollector } from './tcp.ts';
 import { temperatureCollector } from './temperature.ts';
 
-export function linuxCollectors(): PlatformCollectors {
+/** `hostRoot`: where the machine's file system is mounted, without a trailing slash; empty for the agent's own. */
+export function linuxCollectors(hostRoot = ''): PlatformCollectors {
+  const [proc, sys] = [`${hostRoot}/proc`, `${hostRoot}/sys`];
   const constants = machineConstants();
-  const processes = new ProcessesCollector(constants);
+  const processes = new ProcessesCollector(constants, proc, `${hostRoot}/etc/passwd`);
   return {
     collectors: [
-      new CpuCollector(),
-      new SystemCollector(),
-      new PressureCollector('cpu'),
-      new PressureCollector('memory'),
-      new PressureCollector('io'),
-      new MemoryCollector(constants.pageBytes),
-      new NetworkCollector(),
-      new DiskCollector(),
-      new TcpCollector(),
-      new SocketsCollector(),
+      new CpuCollector(proc),
+      new SystemCollector(proc),
+      new PressureCollector('cpu', proc),
+      new PressureCollector('memory', proc),
+      new PressureCollector('io', proc),
+      new MemoryCollector(constants.pageBytes, proc),
+      new NetworkCollector(proc, `${sys}/class/net`),
+      new DiskCollector(proc, `${sys}/block`),
+      new TcpCollector(proc),
+      new SocketsCollector(proc),
       processes,
-      filesystemCollector(),
-      temperatureCollector(),
+      filesystemCollector({ root: hostRoot }),
+      temperatureCollector(sys),
     ],
     scanProcesses: (nowMs) => processes.scan(nowMs),
   };

@@ -27,14 +27,17 @@ const unescape = (text: string): string =>
 
 /**
  * Takes the text of /proc/self/mounts. Of several mounts of one device the shortest path stays, of several on one path the
- * last. An overlay or tmpfs counts only as `/`, which is the whole disk of a container.
+ * last. An overlay or tmpfs counts only as `/`, which is the whole disk of a container. With a `root` (no trailing slash) only
+ * what is mounted there or below counts, and its paths are told as they are from there.
  */
-export function chooseMounts(text: string): Mount[] {
+export function chooseMounts(text: string, root = ''): Mount[] {
   const byPath = new Map<string, Mount>();
   for (const line of text.split('\n')) {
     const [rawSource, rawPath, type] = line.split(' ');
     if (rawSource === undefined || rawPath === undefined || type === undefined) continue;
-    const path = Buffer.from(unescape(rawPath), 'latin1').toString();
+    const seenPath = Buffer.from(unescape(rawPath), 'latin1').toString();
+    if (seenPath !== root && !seenPath.startsWith(`${root}/`)) continue;
+    const path = seenPath.slice(root.length) || '/';
     // What is mounted over a path hides what was there.
     byPath.delete(path);
     const skipped = path !== '/' && (withoutStorage.has(type) || type === 'overlay' || containerFiles.has(path));

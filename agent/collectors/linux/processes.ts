@@ -32,16 +32,17 @@ export class ProcessesCollector implements Collector {
   readonly name = 'processes';
   readonly #root: string;
   readonly #constants: MachineConstants;
-  readonly #users = new UserNames();
+  readonly #users: UserNames;
   #known = new Map<string, Known>();
   /** The latest start among the processes of the last scan. */
   #newestStart = 0;
   #scannedMs: number | undefined;
   #counted = { atMs: -Infinity, count: 0 };
 
-  constructor(constants: MachineConstants, root = '/proc') {
+  constructor(constants: MachineConstants, root = '/proc', users = '/etc/passwd') {
     this.#constants = constants;
     this.#root = root;
+    this.#users = new UserNames(users);
   }
 
   read(readings: Readings): void {

@@ -146,14 +146,14 @@ test('mounts are chosen as df chooses them', () => {
 
 test('a hung file system delays neither the tick nor the others, and is not asked twice', async () => {
   const asked: string[] = [];
-  const collector = filesystemCollector(
-    async (path) => {
+  const collector = filesystemCollector({
+    question: async (path) => {
       asked.push(path);
       if (path === '/far') await new Promise(() => {});
       return { bsize: 4096, blocks: 100, bfree: 60, bavail: 50, files: 10, ffree: 5 };
     },
-    async () => '/dev/a / ext4 rw 0 0\nfar:/x /far nfs rw 0 0\nfar:/y /farther nfs rw 0 0\n/dev/b /b ext4 rw 0 0\n',
-  );
+    mounts: async () => '/dev/a / ext4 rw 0 0\nfar:/x /far nfs rw 0 0\nfar:/y /farther nfs rw 0 0\n/dev/b /b ext4 rw 0 0\n',
+  });
   const readings = newReadings();
   let nowMs = 0;
   const look = async (): Promise<Record<string, number>> =>
@@ -174,6 +174,28 @@ test('a hung file system delays neither the tick nor the others, and is not aske
   nowMs = 10_000;
   await look();
   expect(asked).toEqual(['/', '/far', '/b', '/', '/b']);
+  collector.close();
+});
+
+test('below another root only what is mounted there is told, by the paths of that machine', async () => {
+  const text = 'overlay / overlay rw 0 0\n/dev/a /host ext4 ro 0 0\n/dev/b /host/var/lib xfs ro 0 0\n/dev/c /hostage ext4 rw 0 0\n';
+  expect(chooseMounts(text, '/host').map(({ path }) => path)).toEqual(['/', '/var/lib']);
+  const asked: string[] = [];
+  const collector = filesystemCollector({
+    root: '/host',
+    question: async (path) => {
+      asked.push(path);
+      return { bsize: 1, blocks: 10, bfree: 5, bavail: 5, files: 0, ffree: 0 };
+    },
+    mounts: async () => text,
+  });
+  const readings = newReadings();
+  const metrics = await until(() => {
+    const found = read(collector, readings, 0);
+    return Object.keys(found).length > 0 && found;
+  });
+  expect(asked).toEqual(['/host/', '/host/var/lib']);
+  expect(Object.keys(metrics)).toContain('fs./var/lib.total');
   collector.close();
 });
 

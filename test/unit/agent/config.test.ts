@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ConfigError, readConfig } from '../../../agent/config.ts';
 
@@ -19,6 +22,16 @@ test('nothing set is a local agent', () => {
 test('all faults are told at once', () => {
   const faults = faultsOf({ HUB_URL: 'hub', INTERVAL: '5', ENROLMENT_TOKEN: 'a b', LOG_LEVEL: 'loud' });
   expect(faults.map((fault) => fault.split(' ')[0])).toEqual(['LOG_LEVEL', 'HUB_URL', 'INTERVAL', 'ENROLMENT_TOKEN']);
+});
+
+test('another root is a folder with a /proc', () => {
+  const root = mkdtempSync(join(tmpdir(), 'hostroom-root-'));
+  expect(faultsOf({ HOST_ROOT: root })).toEqual([expect.stringMatching(/^HOST_ROOT is/)]);
+  mkdirSync(join(root, 'proc'));
+  expect(readConfig({ HOST_ROOT: `${root}/` }).hostRoot).toBe(root);
+  expect(readConfig({}).hostRoot).toBe('');
+  expect(readConfig({ HOST_ROOT: '/' }).hostRoot).toBe('');
+  rmSync(root, { recursive: true });
 });
 
 test.each(['http://localhost:8080', 'http://127.0.0.1', 'http://[::1]:9', 'https://hub.example.net', 'https://hub.example.net/under/'])(
