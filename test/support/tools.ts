@@ -20,6 +20,8 @@ export const tools = {
   faketime: { programs: ['faketime'], package: 'faketime' },
   vmstat: { programs: ['vmstat'], package: 'procps' },
   ps: { programs: ['ps'], package: 'procps' },
+  kubectl: { programs: ['kubectl'], package: 'kubernetes-client' },
+  prometheus: { programs: ['prometheus'], package: 'prometheus' },
   promtool: { programs: ['promtool'], package: 'prometheus' },
   cc: { programs: ['cc'], package: 'build-essential' },
 } as const satisfies Record<string, Tool>;

@@ -1,0 +1,413 @@
+/** The Kubernetes manifests, without a cluster: they render, the API knows every field, what they name is there, and they fit image and programs. */
+
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { readConfig as readAgentConfig } from '../../agent/config.ts';
+import { readConfig } from '../../src/config.ts';
+import { environmentOf, lastOf, readDockerfile } from '../support/deployments/dockerfile.ts';
+import { filledIn, folder, render, type Manifest } from '../support/deployments/manifests.ts';
+import { faultsOf } from '../support/deployments/schema.ts';
+import { needs } from '../support/needs.ts';
+
+interface Probe {
+  httpGet: { path: string; port: string };
+}
+interface Container {
+  name: string;
+  image: string;
+  command: string[];
+  env?: { name: string; value?: string; valueFrom?: Record<string, { name: string; key: string } | undefined> }[];
+  envFrom?: { configMapRef?: { name: string }; secretRef?: { name: string; optional?: boolean } }[];
+  ports?: { name: string; containerPort: number }[];
+  volumeMounts?: { name: string; mountPath: string; readOnly?: boolean }[];
+  resources: { requests: Record<string, string>; limits: Record<string, string> };
+  securityContext: Record<string, unknown> & { capabilities: { drop: string[]; add?: string[] } };
+  startupProbe?: Probe;
+  livenessProbe?: Probe;
+  readinessProbe?: Probe;
+}
+interface PodSpec {
+  serviceAccountName?: string;
+  securityContext: Record<string, unknown>;
+  containers: Container[];
+  initContainers?: Container[];
+  volumes?: Record<string, unknown>[];
+  terminationGracePeriodSeconds?: number;
+  automountServiceAccountToken?: boolean;
+}
+interface Workload extends Manifest {
+  spec: {
+    selector?: { matchLabels: Record<string, string> };
+    template: { metadata: { labels: Record<string, string> }; spec: PodSpec };
+    volumeClaimTemplates?: { metadata: { name: string } }[];
+  } & Record<string, unknown>;
+}
+
+const overlays = ['dev', 'staging', 'production'].flatMap((name) => [`overlays/${name}`, `overlays/${name}/agent`]);
+const examples = ['components/nginx', 'components/ingress-haproxy'];
+const images = readDockerfile();
+
+const isWorkload = (object: Manifest): object is Workload => ['Deployment', 'StatefulSet', 'DaemonSet', 'Job'].includes(object.kind);
+const named = (objects: readonly Manifest[], kind: string, name: string): Manifest | undefined =>
+  objects.find((object) => object.kind === kind && object.metadata.name === name);
+const selects = (selector: Record<string, string>, labels: Record<string, string> = {}): boolean =>
+  Object.entries(selector).every(([key, value]) => labels[key] === value);
+const dataOf = (object: Manifest | undefined): Record<string, string> => {
+  const encoded = (object?.['data'] ?? {}) as Record<string, string>;
+  if (object?.kind !== 'Secret') return encoded;
+  return Object.fromEntries(Object.entries(encoded).map(([key, value]) => [key, Buffer.from(value, 'base64').toString()]));
+};
+
+/** The environment of a container as the kubelet would make it. */
+function environment(objects: readonly Manifest[], container: Container): Record<string, string> {
+  const from = (container.envFrom ?? []).flatMap(({ configMapRef, secretRef }) => {
+    const object = configMapRef ? named(objects, 'ConfigMap', configMapRef.name) : named(objects, 'Secret', secretRef?.name ?? '');
+    return Object.entries(dataOf(object));
+  });
+  const own = (container.env ?? []).map(({ name, value, valueFrom }) => {
+    const secret = valueFrom?.['secretKeyRef'];
+    return [name, value ?? (secret ? (dataOf(named(objects, 'Secret', secret.name))[secret.key] ?? '') : `<${name}>`)] as const;
+  });
+  return Object.fromEntries([...from, ...own]);
+}
+
+const bytes = (text: string): number => {
+  const [, number = '', unit = ''] = /^(\d+)(Ki|Mi|Gi)$/.exec(text) ?? [];
+  return Number(number) * ({ Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30 }[unit] ?? Number.NaN);
+};
+
+/** Everything of an object that names something else, and whether that is there. */
+function* missingIn(objects: readonly Manifest[], workload: Workload): Generator<string> {
+  const { template, selector, volumeClaimTemplates } = workload.spec;
+  const pod = template.spec;
+  const where = `${workload.kind} ${workload.metadata.name}`;
+  if (selector && !selects(selector.matchLabels, template.metadata.labels)) yield `${where}: does not select its own pods`;
+  if (pod.serviceAccountName && !named(objects, 'ServiceAccount', pod.serviceAccountName)) yield `${where}: ${pod.serviceAccountName}`;
+  for (const volume of pod.volumes ?? []) {
+    const { configMap, secret } = volume as { configMap?: { name: string }; secret?: { secretName: string } };
+    if (configMap && !named(objects, 'ConfigMap', configMap.name)) yield `${where}: ConfigMap ${configMap.name}`;
+    if (secret && !named(objects, 'Secret', secret.secretName)) yield `${where}: Secret ${secret.secretName}`;
+  }
+  const volumes = new Set([...(pod.volumes ?? []), ...(volumeClaimTemplates ?? []).map((one) => one.metadata)].map((one) => one['name']));
+  const used = new Set<unknown>();
+  for (const container of [...(pod.initContainers ?? []), ...pod.containers]) {
+    for (const { name } of container.volumeMounts ?? []) {
+      used.add(name);
+      if (!volumes.has(name)) yield `${where}: volume ${name}`;
+    }
+    for (const { configMapRef, secretRef } of container.envFrom ?? []) {
+      if (configMapRef && !named(objects, 'ConfigMap', configMapRef.name)) yield `${where}: ConfigMap ${configMapRef.name}`;
+      if (secretRef && !secretRef.optional && !named(objects, 'Secret', secretRef.name)) yield `${where}: Secret ${secretRef.name}`;
+    }
+    for (const { valueFrom } of container.env ?? []) {
+      const key = valueFrom?.['secretKeyRef'];
+      if (key && !dataOf(named(objects, 'Secret', key.name))[key.key]) yield `${where}: ${key.key} of Secret ${key.name}`;
+    }
+    const ports = new Set((container.ports ?? []).map(({ name }) => name));
+    for (const probe of [container.startupProbe, container.livenessProbe, container.readinessProbe])
+      if (probe?.httpGet && !ports.has(probe.httpGet.port)) yield `${where}: port ${probe.httpGet.port} of a probe`;
+  }
+  for (const name of volumes) if (!used.has(name)) yield `${where}: nothing mounts ${String(name)}`;
+}
+
+/** The same for what stands beside workloads. */
+function* missingBeside(objects: readonly Manifest[], object: Manifest): Generator<string> {
+  const workloads = objects.filter(isWorkload);
+  const where = `${object.kind} ${object.metadata.name}`;
+  const spec = (object['spec'] ?? {}) as Record<string, never>;
+  const pods = (selector: Record<string, string>): Workload[] =>
+    workloads.filter((one) => selects(selector, one.spec.template.metadata.labels));
+  const portNames = (found: Workload[]): Set<unknown> =>
+    new Set(
+      found.flatMap((one) => one.spec.template.spec.containers.flatMap((container) => (container.ports ?? []).map(({ name }) => name))),
+    );
+  switch (object.kind) {
+    case 'Service': {
+      const found = pods(spec['selector'] ?? {});
+      if (found.length !== 1) yield `${where}: selects ${found.length} workloads`;
+      for (const { targetPort } of spec['ports'] as { targetPort: string }[])
+        if (!portNames(found).has(targetPort)) yield `${where}: port ${targetPort}`;
+      return;
+    }
+    case 'PodDisruptionBudget':
+      if (pods((spec['selector'] as { matchLabels: Record<string, string> }).matchLabels).length !== 1) yield `${where}: selects nothing`;
+      return;
+    case 'NetworkPolicy': {
+      const { matchLabels } = spec['podSelector'] as { matchLabels?: Record<string, string> };
+      if (!matchLabels) return;
+      const found = pods(matchLabels);
+      if (found.length === 0) yield `${where}: selects nothing`;
+      for (const { ports } of (spec['ingress'] ?? []) as { ports: { port: string }[] }[])
+        for (const { port } of ports) if (!portNames(found).has(port)) yield `${where}: port ${port}`;
+      return;
+    }
+    case 'HorizontalPodAutoscaler':
+    case 'ScaledObject': {
+      const target = spec['scaleTargetRef'] as { kind: string; name: string };
+      const found = named(objects, target.kind, target.name) as Workload | undefined;
+      if (!found) yield `${where}: ${target.kind} ${target.name}`;
+      if (found?.spec['replicas'] !== undefined) yield `${where}: its target says replicas too`;
+      return;
+    }
+    case 'RoleBinding': {
+      const { roleRef, subjects } = object as unknown as {
+        roleRef: { kind: string; name: string };
+        subjects: { kind: string; name: string }[];
+      };
+      for (const { kind, name } of [roleRef, ...subjects]) if (!named(objects, kind, name)) yield `${where}: ${kind} ${name}`;
+      return;
+    }
+    case 'Ingress': {
+      const rules = spec['rules'] as { http: { paths: { backend: { service: { name: string; port: { name: string } } } }[] } }[];
+      for (const { service } of rules.flatMap(({ http }) => http.paths.map(({ backend }) => backend)))
+        yield* missingPort(objects, where, service.name, (port) => port.name === service.port.name);
+      return;
+    }
+    case 'HTTPRoute': {
+      const rules = spec['rules'] as { backendRefs: { name: string; port: number }[] }[];
+      for (const { name, port } of rules.flatMap(({ backendRefs }) => backendRefs))
+        yield* missingPort(objects, where, name, (one) => one.port === port);
+      return;
+    }
+    case 'ServiceMonitor': {
+      const { matchLabels } = spec['selector'] as { matchLabels: Record<string, string> };
+      const services = objects.filter((one) => one.kind === 'Service' && selects(matchLabels, one.metadata.labels));
+      if (services.length !== 1) yield `${where}: selects ${services.length} services`;
+      for (const { port } of spec['endpoints'] as { port: string }[])
+        for (const service of services) yield* missingPort(objects, where, service.metadata.name, (one) => one.name === port);
+      return;
+    }
+    case 'ValidatingAdmissionPolicyBinding': {
+      if (!named(objects, 'ValidatingAdmissionPolicy', spec['policyName'] ?? '')) yield `${where}: its policy`;
+      const { namespaceSelector } = spec['matchResources'] as { namespaceSelector: { matchLabels: Record<string, string> } };
+      if (!objects.some((one) => one.kind === 'Namespace' && selects(namespaceSelector.matchLabels, one.metadata.labels)))
+        yield `${where}: selects no namespace`;
+    }
+  }
+}
+
+function* missingPort(
+  objects: readonly Manifest[],
+  where: string,
+  name: string,
+  isIt: (port: { name: string; port: number }) => boolean,
+): Generator<string> {
+  const service = named(objects, 'Service', name) as { spec?: { ports: { name: string; port: number }[] } } | undefined;
+  if (!service?.spec?.ports.some(isIt)) yield `${where}: Service ${name} or its port`;
+}
+
+/** The target of the Dockerfile that a container runs; undefined for foreign images. */
+const targetOf = ({ image }: Container): string | undefined => /\/hostroom\/(hub|agent):[\w.-]+$/.exec(image)?.[1];
+
+/** Production with another way in. */
+function writeOverlay(copy: string, overlay: string, component: string): void {
+  mkdirSync(join(copy, overlay));
+  for (const name of ['hub.secret.env', 'migrate.secret.env'])
+    writeFileSync(join(copy, overlay, name), readFileSync(join(copy, 'overlays/production', name)));
+  const text = readFileSync(join(copy, 'overlays/production/kustomization.yaml'), 'utf8');
+  writeFileSync(join(copy, overlay, 'kustomization.yaml'), text.replace('components/route-gateway', component));
+}
+
+needs('kubectl').describe('each overlay', () => {
+  const copy = filledIn((close) => afterAll(close));
+  const rendered = new Map(overlays.map((overlay) => [overlay, render(copy, overlay)]));
+  // An example of a way in belongs to an overlay; production takes its turn with each.
+  const withExample = (component: string): Manifest[] => {
+    const overlay = `overlays/with-${component.replaceAll('/', '-')}`;
+    writeOverlay(copy, overlay, component);
+    return render(copy, overlay);
+  };
+  for (const component of examples) rendered.set(`overlays/production with ${component}`, withExample(component));
+  const all = [...rendered].map(([overlay, objects]) => ({ overlay, objects }));
+
+  test.each(all)('$overlay has only fields that the API knows, with all that are needed', ({ objects }) => {
+    expect(objects.flatMap(faultsOf)).toEqual([]);
+  });
+
+  test.each(all)('$overlay names nothing that is not there', ({ objects }) => {
+    const missing = objects.flatMap((object) => [...(isWorkload(object) ? missingIn(objects, object) : missingBeside(objects, object))]);
+    expect(missing).toEqual([]);
+  });
+
+  test.each(all)('$overlay keeps everything in its namespace', ({ objects }) => {
+    const own = objects.find(({ kind }) => kind === 'Namespace')?.metadata.name;
+    const cluster = ['Namespace', 'ValidatingAdmissionPolicy', 'ValidatingAdmissionPolicyBinding'];
+    expect(objects.filter((object) => !cluster.includes(object.kind) && object.metadata.namespace !== own)).toEqual([]);
+  });
+
+  test.each(all)('$overlay runs what the Dockerfile makes', ({ objects }) => {
+    const containers = objects.filter(isWorkload).flatMap(({ spec }) => {
+      const pod = spec.template.spec;
+      return [...(pod.initContainers ?? []), ...pod.containers].map((container) => ({ pod, container }));
+    });
+    const ours = containers.filter(({ container }) => targetOf(container) !== undefined);
+    expect(ours.length).toBeGreaterThan(0);
+    for (const { pod, container } of ours) {
+      const stage = images.get(targetOf(container) ?? '');
+      if (!stage) throw new Error(`${container.image}: the Dockerfile has no such target`);
+      const [program, file = ''] = container.command;
+      expect(program).toBe('node');
+      if (file !== '-e') {
+        expect(stage.instructions.some(({ word, rest }) => word === 'COPY' && rest.endsWith(` ./${file.split('/')[0]}`))).toBe(true);
+        expect(existsSync(join(folder, '../..', file))).toBe(true);
+        const user = { ...pod.securityContext, ...container.securityContext };
+        expect(lastOf(stage, 'USER')).toBe(`${String(user['runAsUser'])}:${String(user['runAsGroup'])}`);
+        expect(user['runAsNonRoot']).toBe(true);
+      }
+      const mounts = new Map((container.volumeMounts ?? []).map((mount) => [mount.mountPath, mount]));
+      expect(container.securityContext['readOnlyRootFilesystem']).toBe(true);
+      // Whatever the image writes to has to be a volume.
+      for (const path of [lastOf(stage, 'VOLUME') ?? '', '/tmp']) expect(mounts.get(path)?.readOnly ?? false, path).toBe(false);
+      for (const path of [lastOf(stage, 'VOLUME') ?? '', '/tmp']) expect([...mounts.keys()]).toContain(path);
+      const exposed = new Set((lastOf(stage, 'EXPOSE') ?? '').split(' '));
+      for (const { containerPort } of container.ports ?? []) expect(exposed).toContain(String(containerPort));
+    }
+  });
+
+  test.each(all)('$overlay sets only what the programs read, and nothing that they refuse', ({ objects }) => {
+    const runtime = new Set([
+      'NODE_OPTIONS',
+      'NODE_COMPILE_CACHE',
+      'NODE_EXTRA_CA_CERTS',
+      'POD_NAME',
+      'POD_NAMESPACE',
+      'NODE_NAME',
+      'SCALE_CONTROL',
+    ]);
+    for (const container of objects.filter(isWorkload).flatMap(({ spec }) => spec.template.spec.containers)) {
+      const target = targetOf(container);
+      if (!target) continue;
+      const given = { ...environmentOf(images.get(target)!), ...environment(objects, container) };
+      const asked = new Set<string>();
+      const watched = new Proxy(given, {
+        get: (values, name) => {
+          asked.add(String(name));
+          return values[String(name)];
+        },
+      });
+      // The node's files are there in a pod only.
+      if (target === 'agent')
+        expect(() => readAgentConfig(watched)).toThrow(/^The configuration is not valid:\n {2}HOST_ROOT is "\/host"[^\n]*$/);
+      else {
+        const config = readConfig(watched, container.command.includes('src/migrateMain.ts') ? 'migrate' : 'hub');
+        const ports = Object.fromEntries((container.ports ?? []).map((port) => [port.name, port.containerPort]));
+        if (container.ports) expect(ports).toEqual({ http: config.port, ops: config.opsPort });
+      }
+      const unread = Object.keys(environment(objects, container)).filter((name) => !asked.has(name) && !runtime.has(name));
+      expect(unread).toEqual([]);
+    }
+  });
+
+  test.each(all)('$overlay holds to the restricted level, except what says why not', ({ objects }) => {
+    for (const { kind, metadata, spec } of objects.filter(isWorkload)) {
+      const pod = spec.template.spec;
+      expect(pod.automountServiceAccountToken, metadata.name).toBe(false);
+      for (const container of pod.containers) {
+        const { capabilities, ...rest } = container.securityContext;
+        expect(rest).toMatchObject({ allowPrivilegeEscalation: false, readOnlyRootFilesystem: true });
+        expect(capabilities).toEqual({ drop: ['ALL'] });
+        expect({ ...pod.securityContext, ...rest }).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+        expect(bytes(container.resources.limits['memory'] ?? '')).toBeGreaterThan(0);
+        // A limit on CPU would stop the event loop in the middle of a burst.
+        expect(container.resources.limits['cpu']).toBeUndefined();
+      }
+      if (kind === 'DaemonSet') continue;
+      expect(pod.initContainers, metadata.name).toBeUndefined();
+      expect(pod.volumes?.some((volume) => 'hostPath' in volume) ?? false).toBe(false);
+    }
+  });
+
+  const hubs = all.filter(({ objects }) => named(objects, 'Deployment', 'hostroom'));
+  const hubOf = (objects: readonly Manifest[]): { workload: Workload; pod: PodSpec; container: Container } => {
+    const workload = named(objects, 'Deployment', 'hostroom') as Workload;
+    const pod = workload.spec.template.spec;
+    return { workload, pod, container: pod.containers[0]! };
+  };
+
+  test.each(hubs)('$overlay gives the heap three quarters of the memory', ({ objects }) => {
+    const { container } = hubOf(objects);
+    const heapMiB = Number(/--max-old-space-size=(\d+)/.exec(environment(objects, container)['NODE_OPTIONS'] ?? '')?.[1]);
+    expect((heapMiB * 2 ** 20) / bytes(container.resources.limits['memory'] ?? '')).toBe(0.75);
+    expect(environment(objects, container)['NODE_OPTIONS']).toContain(environmentOf(images.get('hub')!)['NODE_OPTIONS']);
+  });
+
+  test.each(hubs)('$overlay leaves a stop the time it may take', ({ objects }) => {
+    const { pod, container, workload } = hubOf(objects);
+    const graceMs = readConfig(environment(objects, container)).shutdownGraceMs;
+    const podMs = (pod.terminationGracePeriodSeconds ?? 30) * 1_000;
+    expect(graceMs).toBeGreaterThanOrEqual(30_000);
+    expect(graceMs).toBeLessThan(podMs);
+    expect(workload.spec['strategy']).toMatchObject({ rollingUpdate: { maxUnavailable: 0 } });
+    expect(workload.spec['minReadySeconds']).toBe(15);
+  });
+
+  test.each(hubs)('$overlay does not scale in when Prometheus is lost', ({ objects }) => {
+    const scaler = objects.find(({ kind }) => kind === 'HorizontalPodAutoscaler' || kind === 'ScaledObject');
+    if (!scaler) return;
+    const text = JSON.stringify(scaler);
+    expect(text).not.toContain('"cpu"');
+    const spec = scaler['spec'] as {
+      minReplicaCount?: number;
+      minReplicas?: number;
+      fallback?: { replicas: number; behavior: string };
+      triggers?: { metadata: Record<string, string> }[];
+      metrics?: { type: string }[];
+    };
+    // A HorizontalPodAutoscaler changes nothing while the metrics of its pods are missing; KEDA takes missing ones for none unless told otherwise.
+    if (spec.metrics) expect(spec.metrics.map(({ type }) => type)).toEqual(['Pods']);
+    for (const { metadata } of spec.triggers ?? []) expect(metadata['ignoreNullValues']).toBe('false');
+    if (spec.triggers) expect(spec.fallback).toMatchObject({ behavior: 'currentReplicasIfHigher' });
+    expect(spec.fallback?.replicas ?? 2).toBeGreaterThanOrEqual(spec.minReplicaCount ?? spec.minReplicas ?? 2);
+    expect(text).toContain('"stabilizationWindowSeconds":600');
+  });
+
+  test('a hub may do what the project names and nothing else', () => {
+    const rules = (overlay: string): string[] =>
+      (rendered.get(overlay) ?? [])
+        .filter(({ kind }) => kind === 'Role')
+        .flatMap((role) => role['rules'] as { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] }[])
+        .flatMap(({ apiGroups, resources, resourceNames, verbs }) =>
+          resources.map((resource) => `${apiGroups.join()}/${resource} ${resourceNames?.join() ?? '*'}: ${verbs.join(' ')}`),
+        );
+    const usual = ['discovery.k8s.io/endpointslices *: get list watch', '/pods *: get list watch patch', 'events.k8s.io/events *: create'];
+    expect(rules('overlays/production')).toEqual(usual);
+    expect(rules('overlays/dev')).toEqual([...usual, 'apps/deployments/scale hostroom: get patch']);
+    expect((rendered.get('overlays/production') ?? []).filter(({ kind }) => kind.startsWith('Cluster'))).toEqual([]);
+  });
+
+  test('the agent keeps its key on the node and sees it read-only', () => {
+    const pod = (named(rendered.get('overlays/production/agent') ?? [], 'DaemonSet', 'hostroom-agent') as Workload).spec.template.spec;
+    const mounts = new Map((pod.containers[0]?.volumeMounts ?? []).map((mount) => [mount.name, mount]));
+    const volumes = new Map((pod.volumes ?? []).map((volume) => [volume['name'], volume]));
+    const values = environment(rendered.get('overlays/production/agent') ?? [], pod.containers[0]!);
+    expect(mounts.get('state')?.mountPath).toBe(values['STATE_DIR']);
+    expect(mounts.get('host')).toMatchObject({ mountPath: values['HOST_ROOT'], readOnly: true });
+    expect(volumes.get('state')).toMatchObject({ hostPath: { type: 'DirectoryOrCreate' } });
+  });
+
+  test('secrets that were not filled in stop the rendering', () => {
+    expect(() => render(folder, 'overlays/production')).toThrow(/secret\.env/);
+  });
+});
+
+test('the check finds a field that the API does not know, one that is missing, and one of a wrong type', () => {
+  const pod = (container: object): Manifest => ({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'x' },
+    spec: { containers: [container] },
+  });
+  expect(faultsOf(pod({ name: 'a', image: 'b', imagePullPolcy: 'Always' }))).toEqual([
+    'Pod x.spec.containers[0].imagePullPolcy: is not known to V1Container',
+  ]);
+  expect(faultsOf(pod({ image: 'b' }))).toEqual(['Pod x.spec.containers[0].name: is missing']);
+  expect(faultsOf(pod({ name: 'a', ports: [{ containerPort: '80' }] }))).toEqual([
+    'Pod x.spec.containers[0].ports[0].containerPort: is no number',
+  ]);
+  expect(faultsOf({ apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject', metadata: { name: 'x' }, spec: { triggers: [{}] } })).toEqual([
+    'ScaledObject x.spec.triggers[0].type: is missing',
+    'ScaledObject x.spec.triggers[0].metadata: is missing',
+    'ScaledObject x.spec.scaleTargetRef: is missing',
+  ]);
+});
