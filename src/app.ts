@@ -18,17 +18,15 @@ import { createRefreshTokens } from './auth/refreshToken.ts';
 import { deriveKeys, loadSecret } from './auth/secretKey.ts';
 import { Closers } from './lib/closers.ts';
 import type { Config } from './config.ts';
+import { Directory } from './data/directory.ts';
 import { findHostKey } from './data/hosts.ts';
-import { MetricNames } from './data/metricNames.ts';
-import { PartitionKeeper } from './data/partitions.ts';
-import { configuredKept, Retention } from './data/retention.ts';
-import { Sealer } from './data/sealer.ts';
 import { SampleWriter } from './data/writer.ts';
 import { isAway, type Database } from './db/database.ts';
-import { Reader } from './db/reader.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { hostroomPolicy, messageRate } from './gateway/hostroomPolicy.ts';
+import { openHistory } from './history.ts';
 import { Hub } from './hub/hub.ts';
+import type { ExportedHost } from './ops/hostMetrics.ts';
 import { createMetrics } from './ops/metrics.ts';
 import type { Log } from './ops/log.ts';
 import { startOpsServer } from './ops/opsServer.ts';
@@ -80,7 +78,7 @@ async function build(
   failed: (error: unknown, what: string) => void,
 ): Promise<App> {
   let notReady: string | undefined = 'starting';
-  let exported: () => ReturnType<typeof exportHosts> = () => [];
+  let exported: () => ExportedHost[] = () => [];
   let hub: Hub | undefined;
   let writer: SampleWriter | undefined;
   let database: Database | undefined;
@@ -107,41 +105,13 @@ async function build(
   const { identity, clock } = storage;
   database = storage.database;
   const { sql } = database;
+  const directory = new Directory({ sql, asked: metrics.lookedUp });
   const background = (error: unknown, what: string): void => {
     metrics.error('background');
     log[isAway(error) ? 'warn' : 'error']({ err: error, what }, 'a task in the background failed');
   };
-  const retention = new Retention(sql, configuredKept(config.retention));
-  const partitions = new PartitionKeeper({
-    sql,
-    clock,
-    retention: () => retention.refresh(),
-    failed: (error) => background(error, 'keeping partitions'),
-    measured: metrics.storage,
-  });
-  await partitions.start();
-  closers.add('partitions', () => partitions.close());
-
-  const names = new MetricNames();
-  const reader = new Reader({ sql });
-  const corrupt = (error: Error, where: object): void => {
-    metrics.error('chunk');
-    metrics.corruptChunk();
-    log.error({ err: error, ...where }, 'a chunk of history cannot be read; what it holds is missing in answers');
-  };
-  const sealer = new Sealer({
-    sql,
-    clock,
-    names,
-    retentionRawMs: config.retention.rawMs,
-    sealed: metrics.sealed,
-    took: metrics.sealSeconds,
-    expired: (minutes) => metrics.dropped('minute_expired', minutes),
-    corrupt,
-    failed: (error) => background(error, 'sealing minutes'),
-  });
-  sealer.start();
-  closers.add('sealer', () => sealer.close());
+  const history = await openHistory({ config, sql, clock, log, metrics, closers, failed: background });
+  const { names, reader, retention, corrupt } = history;
 
   const keys = deriveKeys(await loadSecret(config.secretKey, config.dataDir));
   const passwords = createPasswords();
@@ -151,13 +121,7 @@ async function build(
   const { relay, replica, link } = openReplication({ config, log, metrics, closers, hubId: identity.id });
   hub = new Hub({
     relay,
-    metrics: {
-      sent: metrics.sent,
-      dropped: metrics.dropped,
-      slowClosed: metrics.slowClientClosed,
-      recovered: metrics.recovered,
-      deliverSeconds: metrics.delivered,
-    },
+    metrics: { ...metrics, slowClosed: metrics.slowClientClosed, deliverSeconds: metrics.delivered },
     onError: background,
   });
   const rooms = hub;
@@ -177,7 +141,15 @@ async function build(
   const samples = new SampleStream({ sql, names });
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });
   const conversation = { sql, hub, stream: conversations, clock };
-  const event = (draft: EventDraft): Promise<unknown> => postEvent(conversation, draft);
+  const event = (draft: EventDraft): Promise<unknown> => {
+    // Whatever becomes of a host is an event in its room.
+    directory.hostChanged(draft.room);
+    return postEvent(conversation, draft);
+  };
+  const sessionsEnded = (sessions: readonly string[]): void => {
+    directory.sessionsEnded(sessions);
+    endSessions(rooms, sessions);
+  };
 
   const fleet = new FleetBoard({ hub, clock });
   fleet.start();
@@ -197,14 +169,21 @@ async function build(
   });
   presence.start();
   closers.add('presence', () => presence.close());
-  exported = () => exportHosts(presence, samples);
+  exported = () =>
+    presence.sessions().map(({ host, name, group }) => ({ id: host, name, group, metrics: samples.latest(host).sample?.metrics }));
   const outages = new Outages({ hub, degraded });
   outages.start();
   closers.add('outages', () => outages.close());
 
+  const endAgent = (host: string): void => {
+    directory.hostChanged(host);
+    presence.end(host, closes.permissionDenied);
+  };
+
   const policy = hostroomPolicy({
-    identify: { sql, accessTokens, hub: identity.id, clock },
-    rooms: { sql, samples, conversations, fleet, clock },
+    hub,
+    identify: { directory, accessTokens, hub: identity.id, clock },
+    rooms: { sql, directory, samples, conversations, fleet, clock },
     ingest: {
       hub,
       writer,
@@ -214,7 +193,7 @@ async function build(
       observe: (session, sample) => fleet.observe(session.host, session.group, sample),
     },
     backfill: { writer, clock, retentionRawMs: config.retention.rawMs, gaps },
-    inventory: { sql, event },
+    inventory: { sql, event, changed: (host) => directory.hostChanged(host) },
     conversation,
     presence,
     outages,
@@ -247,21 +226,21 @@ async function build(
     event,
     live: fleet,
     present: (room) => new Set(rooms.members(room).map((info) => info.user)),
-    sessionsEnded: (sessions) => endSessions(rooms, sessions),
+    sessionsEnded,
     tokenReused: (session, person) => {
       log.warn({ session, person }, 'a refresh token was used twice; its session was ended');
-      endSessions(rooms, [session]);
+      sessionsEnded([session]);
     },
-    keyReplaced: (host) => presence.end(host, closes.permissionDenied),
+    keyReplaced: endAgent,
     hostDeleted: (host) => {
-      presence.end(host.id, closes.permissionDenied);
+      endAgent(host.id);
       emptyRooms(rooms, host.id);
       fleet.forget(host.id);
       samples.forget(host.id);
     },
     history: { sql, names, corrupt },
     series: { reader, names, clock, corrupt, kept: () => retention.current },
-    retention: { retention, apply: () => partitions.hurry() },
+    retention: { retention, apply: () => history.partitions.hurry() },
     webRoot: join(root, 'web/dist'),
     version,
     // Upgrades on its routes only: it has to know of all others.
@@ -285,13 +264,6 @@ async function build(
       await closers.close(failed);
     },
   };
-}
-
-function exportHosts(
-  presence: AgentPresence,
-  samples: SampleStream,
-): { id: string; name: string; group: string; metrics: Record<string, number> | undefined }[] {
-  return presence.sessions().map(({ host, name, group }) => ({ id: host, name, group, metrics: samples.latest(host).sample?.metrics }));
 }
 
 const addressOf = (host: string, port: number): string => `http://${host.includes(':') ? `[${host}]` : host}:${port}`;

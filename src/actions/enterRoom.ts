@@ -1,10 +1,9 @@
 /** Decides who may enter which room, with what they find there. */
 
 import { mayInRoom } from '../auth/permissions.ts';
-import { findRoomFor, roleInGroup } from '../data/groups.ts';
+import type { Directory } from '../data/directory.ts';
+import { findRoomFor } from '../data/groups.ts';
 import type { Asker } from '../data/groups.ts';
-import { findHostFor } from '../data/hosts.ts';
-import { readGroupNow } from '../data/presence.ts';
 import type { HostNow } from '../data/presence.ts';
 import type { Sql } from '../db/database.ts';
 import type { Grant } from '../hub/room.ts';
@@ -22,6 +21,7 @@ import type { FleetBoard } from './fleet.ts';
 
 export interface RoomParts {
   sql: Sql;
+  directory: Directory;
   samples: SampleStream;
   conversations: ConversationStream;
   fleet: FleetBoard;
@@ -37,12 +37,12 @@ export async function enterRoom(parts: RoomParts, asker: Asker, channel: string)
   if (!room) throw noEntry();
   switch (room.sort) {
     case 'host':
-      return enterHost(parts, asker, room.id);
+      return enterHost(parts, asker, room);
     case 'room':
-      permit('room', (await findRoomFor(parts.sql, asker, room.id))?.role);
+      await permit(parts, asker, room, (await parts.directory.room(room.id))?.group);
       return { stream: parts.conversations, joinLeave: true, presence: true, skippable: false };
     case 'fleet':
-      return enterFleet(parts, asker, room.id);
+      return enterFleet(parts, asker, room);
     case 'user':
       if (!mayInRoom('read', 'user', { role: undefined, self: room.id === asker.id })) throw noEntry();
       return { joinLeave: false, presence: false, skippable: false };
@@ -57,9 +57,10 @@ export async function roleToWrite(sql: Sql, asker: Asker, channel: string): Prom
   return { room: room.id, role };
 }
 
-async function enterHost(parts: RoomParts, asker: Asker, id: string): Promise<Grant> {
-  const host = await findHostFor(parts.sql, asker, id);
-  permit('host', host?.role);
+async function enterHost(parts: RoomParts, asker: Asker, room: RoomName): Promise<Grant> {
+  const { id } = room;
+  const host = await parts.directory.host(id);
+  await permit(parts, asker, room, host?.group);
   if (!host) throw noEntry();
   const data = (): HostState => {
     const live = parts.fleet.summary(id)?.status;
@@ -71,9 +72,10 @@ async function enterHost(parts: RoomParts, asker: Asker, id: string): Promise<Gr
   return { stream: parts.samples, joinLeave: true, presence: true, skippable: true, data };
 }
 
-async function enterFleet(parts: RoomParts, asker: Asker, group: string): Promise<Grant> {
-  permit('fleet', await roleInGroup(parts.sql, asker, group));
-  const hosts = await readGroupNow(parts.sql, group);
+async function enterFleet(parts: RoomParts, asker: Asker, room: RoomName): Promise<Grant> {
+  const hosts = await parts.directory.groupNow(room.id);
+  await permit(parts, asker, room, room.id);
+  if (!hosts) throw noEntry();
   const data = (): Fleet => ({
     kind: 'fleet',
     at: parts.clock.now(),
@@ -83,8 +85,10 @@ async function enterFleet(parts: RoomParts, asker: Asker, group: string): Promis
   return { joinLeave: false, presence: false, skippable: true, data };
 }
 
-function permit(sort: RoomName['sort'], role: Role | undefined): void {
-  if (!mayInRoom('read', sort, { role })) throw noEntry();
+/** `group` is that of the room; undefined where there is no such room, which has to take as long as one that may not be seen. */
+async function permit({ directory }: RoomParts, asker: Asker, { sort, id }: RoomName, group: string | undefined): Promise<void> {
+  const role = await directory.roleIn(asker, group ?? id);
+  if (group === undefined || !mayInRoom('read', sort, { role })) throw noEntry();
 }
 
 /** A host as it is known without a sample in memory. */

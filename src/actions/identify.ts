@@ -4,10 +4,8 @@ import type { AccessTokens } from '../auth/accessToken.ts';
 import { agentTokenTyp, verifyAgentToken } from '../auth/agentToken.ts';
 import { readHeader } from '../auth/jws.ts';
 import type { Failure } from '../auth/jws.ts';
-import { findHostKey } from '../data/hosts.ts';
+import type { Directory } from '../data/directory.ts';
 import type { HostKey } from '../data/hosts.ts';
-import { findSession } from '../data/sessions.ts';
-import type { Sql } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
 
 export interface IdentifiedUser {
@@ -30,9 +28,13 @@ export interface IdentifiedAgent {
   expiresAt: number;
 }
 
-export interface IdentifyNeeds {
-  sql: Sql;
+export interface IdentifyUserNeeds {
   accessTokens: AccessTokens;
+  directory: Pick<Directory, 'session'>;
+}
+
+export interface IdentifyNeeds extends IdentifyUserNeeds {
+  directory: Pick<Directory, 'session' | 'hostKey'>;
   /** The hub's id. */
   hub: string;
   clock: Clock;
@@ -44,10 +46,10 @@ export async function identify(needs: IdentifyNeeds, token: string): Promise<Ide
 }
 
 /** Access tokens only: what REST takes. */
-export async function identifyUser(needs: Pick<IdentifyNeeds, 'sql' | 'accessTokens'>, token: string): Promise<IdentifiedUser | Failure> {
+export async function identifyUser(needs: IdentifyUserNeeds, token: string): Promise<IdentifiedUser | Failure> {
   const claims = await needs.accessTokens.verify(token);
   if (typeof claims === 'string') return claims;
-  const session = await findSession(needs.sql, claims.session);
+  const session = await needs.directory.session(claims.session);
   if (session?.person !== claims.person) return 'invalid';
   const { name, admin } = session;
   return { kind: 'user', id: claims.person, name, admin, session: claims.session, expiresAt: claims.expiresAt };
@@ -59,7 +61,7 @@ async function identifyAgent(needs: IdentifyNeeds, token: string): Promise<Ident
     hub: needs.hub,
     nowMs: needs.clock.now(),
     publicKeyOf: async (id) => {
-      host = await findHostKey(needs.sql, id);
+      host = await needs.directory.hostKey(id);
       return host?.publicKey ?? null;
     },
   });

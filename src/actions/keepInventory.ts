@@ -17,16 +17,19 @@ const sameBootMs = 60_000;
 export interface InventoryParts {
   sql: Sql;
   event(draft: EventDraft): Promise<unknown>;
+  /** The host's inventory is another one now. */
+  changed(host: string): void;
 }
 
 /** Rpc `inventory`. Throws a Refusal where the data is not valid. */
-export async function keepInventory({ sql, event }: InventoryParts, session: AgentSession, data: unknown): Promise<void> {
+export async function keepInventory({ sql, event, changed }: InventoryParts, session: AgentSession, data: unknown): Promise<void> {
   const { ok: inventory, fault } = checkInventory(data);
   if (!inventory) throw new Refusal(errors.badRequest, fault);
   // Every list of hosts carries it.
   if (JSON.stringify(inventory).length > limits.inventoryChars)
     throw new Refusal(errors.limitExceeded, `inventory: more than ${limits.inventoryChars / 1024} KiB; send fewer disks`);
   const before = await inTurn(session, turns, () => saveInventory(sql, session.host, inventory));
+  changed(session.host);
   if (before === undefined || inventory.bootedAt - before < sameBootMs) return;
   await event({ room: session.host, what: 'host_booted', at: inventory.bootedAt, details: { kernel: inventory.kernel } });
 }

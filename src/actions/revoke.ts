@@ -40,13 +40,18 @@ export function emptyRooms(hub: Connected, host: string): void {
 /** Asks for every room a person is in whether that still holds, such as after a change of roles. */
 export async function recheckRooms(parts: RoomParts, hub: Connected, person: string): Promise<void> {
   for (const client of [...hub.clients()]) {
-    if (client.identity.kind !== 'user' || client.identity.user !== person) continue;
     // oxlint-disable-next-line no-await-in-loop -- one person's few rooms; no need to hurry the database
-    for (const room of [...client.rooms.keys()]) await recheck(parts, hub, client, room);
+    if (client.identity.kind === 'user' && client.identity.user === person) await recheckRoomsOf(parts, hub, client);
   }
 }
 
-async function recheck(parts: RoomParts, hub: Connected, client: Client, room: string): Promise<void> {
+/** The same for one connection of a person. */
+export async function recheckRoomsOf(parts: RoomParts, hub: Pick<Hub, 'unsubscribe'>, client: Client): Promise<void> {
+  // oxlint-disable-next-line no-await-in-loop -- few rooms; no need to hurry the database
+  for (const room of [...client.rooms.keys()]) await recheck(parts, hub, client, room);
+}
+
+async function recheck(parts: RoomParts, hub: Pick<Hub, 'unsubscribe'>, client: Client, room: string): Promise<void> {
   try {
     await enterRoom(parts, personOf(client), room);
   } catch (error) {

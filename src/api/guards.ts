@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { identifyUser } from '../actions/identify.ts';
 import type { IdentifiedUser } from '../actions/identify.ts';
 import type { AccessTokens } from '../auth/accessToken.ts';
+import { findSession } from '../data/sessions.ts';
 import type { Sql } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 
@@ -18,7 +19,9 @@ declare module 'fastify' {
 }
 
 /** Guards all routes that are added to `app` afterwards. The check runs before the body is read. */
-export function guard(app: FastifyInstance, needs: { sql: Sql; accessTokens: AccessTokens }): void {
+export function guard(app: FastifyInstance, { sql, accessTokens }: { sql: Sql; accessTokens: AccessTokens }): void {
+  // Asked of the database each time, so that signing out works at once.
+  const needs = { accessTokens, directory: { session: (id: string) => findSession(sql, id) } };
   app.decorateRequest('user', null);
   app.addHook('onRequest', async (request) => {
     if (request.routeOptions.config.open) return;

@@ -2,6 +2,7 @@
 
 import type { Sql } from '../db/database.ts';
 import type { Role } from '../protocol/rest.ts';
+import type { HostNow } from './presence.ts';
 
 export interface GroupRow {
   id: string;
@@ -31,6 +32,17 @@ export async function roleInGroup(sql: Sql, asker: Asker, group: string): Promis
   return row?.role ?? undefined;
 }
 
+/** The roles that these people have on these groups. */
+export async function findRoles(
+  sql: Sql,
+  pairs: readonly (readonly [person: string, group: string])[],
+): Promise<{ person: string; group: string; role: Role }[]> {
+  return sql<{ person: string; group: string; role: Role }[]>`
+    select membership.person, membership.host_group as "group", membership.role
+    from unnest(${pairs.map(([person]) => person)}::uuid[], ${pairs.map(([, group]) => group)}::uuid[]) as asked (person, host_group)
+      join membership on membership.person = asked.person and membership.host_group = asked.host_group`;
+}
+
 /** The groups someone has a role in, by id. */
 export async function listGroups(sql: Sql, asker: Asker, slice: Slice): Promise<GroupRow[]> {
   return sql<GroupRow[]>`
@@ -55,6 +67,21 @@ export async function ensureGroup(sql: Sql, id: string, name: string): Promise<s
   await sql`insert into host_group (id, name) values (${id}, ${name}) on conflict do nothing`;
   const [row] = await sql<[{ id: string }]>`select id from host_group where name = ${name}`;
   return row.id;
+}
+
+/** How the hosts of these groups stand as far as PostgreSQL knows; groups that are not are left out. */
+export async function readGroupsNow(sql: Sql, groups: readonly string[]): Promise<Map<string, HostNow[]>> {
+  const rows = await sql<(Omit<HostNow, 'id'> & { group: string; id: string | null })[]>`
+    select host_group.id as "group", host.id, host.online, (extract(epoch from host.last_sample_at) * 1000)::float8 as "lastSampleAt"
+    from host_group left join host on host.host_group = host_group.id
+    where host_group.id = any(${groups as string[]}::uuid[])`;
+  const found = new Map<string, HostNow[]>();
+  for (const { group, id, ...now } of rows) {
+    let hosts = found.get(group);
+    if (!hosts) found.set(group, (hosts = []));
+    if (id !== null) hosts.push({ id, ...now });
+  }
+  return found;
 }
 
 export async function anyGroup(sql: Sql): Promise<boolean> {
@@ -97,6 +124,17 @@ export async function findRoomFor(sql: Sql, asker: Asker, id: string): Promise<R
       left join membership on membership.host_group = room.host_group and membership.person = ${asker.id}
     where room.id = ${id} and (${asker.admin} or membership.person is not null)`;
   return row;
+}
+
+/** Where a conversation belongs. */
+export interface RoomPlace {
+  group: string;
+}
+
+export async function roomsById(sql: Sql, ids: readonly string[]): Promise<Map<string, RoomPlace>> {
+  const rows = await sql<{ id: string; group: string }[]>`
+    select id, host_group as "group" from room where id = any(${ids as string[]}::uuid[])`;
+  return new Map(rows.map(({ id, group }) => [id, { group }]));
 }
 
 /** The rooms that someone may see, by id. */

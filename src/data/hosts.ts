@@ -56,10 +56,27 @@ export interface HostKey {
   publicKey: PublicKey | null;
 }
 
-/** What a connect token of an agent is checked against. */
-export async function findHostKey(sql: Sql, id: string): Promise<HostKey | undefined> {
-  const [row] = await sql<HostKey[]>`select id, name, host_group as "group", public_key as "publicKey" from host where id = ${id}`;
-  return row;
+/** What connect tokens of agents are checked against. */
+export async function findHostKeys(sql: Sql, ids: readonly string[]): Promise<Map<string, HostKey>> {
+  const rows = await sql<HostKey[]>`
+    select id, name, host_group as "group", public_key as "publicKey" from host where id = any(${ids as string[]}::uuid[])`;
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+export const findHostKey = async (sql: Sql, id: string): Promise<HostKey | undefined> => (await findHostKeys(sql, [id])).get(id);
+
+/** What a host's room shows of it besides samples, for whoever may enter. */
+export interface HostPlace extends Pick<HostRow, 'name' | 'online' | 'onlineSince' | 'lastSampleAt' | 'inventory'> {
+  group: string;
+}
+
+export async function hostsById(sql: Sql, ids: readonly string[]): Promise<Map<string, HostPlace>> {
+  const rows = await sql<(HostPlace & { id: string })[]>`
+    select id, name, host_group as "group", online, inventory,
+      floor(extract(epoch from online_since) * 1000)::float8 as "onlineSince",
+      floor(extract(epoch from last_sample_at) * 1000)::float8 as "lastSampleAt"
+    from host where id = any(${ids as string[]}::uuid[])`;
+  return new Map(rows.map(({ id, ...place }) => [id, place]));
 }
 
 /** Locks the host for the rest of the transaction. */

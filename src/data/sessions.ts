@@ -73,14 +73,24 @@ export async function rotateSession(
     where id = ${id}`;
 }
 
-/** Whose living session it is; undefined once it ended. */
-export async function findSession(sql: Sql, id: string): Promise<{ person: string; name: string; admin: boolean } | undefined> {
-  const [row] = await sql<{ person: string; name: string; admin: boolean }[]>`
-    select session.person, person.name, person.admin
-    from session join person on person.id = session.person
-    where session.id = ${id} and session.expires_at > now()`;
-  return row;
+/** Who signed in with a session. */
+export interface SessionHolder {
+  person: string;
+  name: string;
+  admin: boolean;
 }
+
+/** Whose living sessions these are, without those that ended. */
+export async function findSessions(sql: Sql, ids: readonly string[]): Promise<Map<string, SessionHolder>> {
+  const rows = await sql<(SessionHolder & { id: string })[]>`
+    select session.id, session.person, person.name, person.admin
+    from session join person on person.id = session.person
+    where session.id = any(${ids as string[]}::uuid[]) and session.expires_at > now()`;
+  return new Map(rows.map(({ id, ...holder }) => [id, holder]));
+}
+
+/** Whose living session it is; undefined once it ended. */
+export const findSession = async (sql: Sql, id: string): Promise<SessionHolder | undefined> => (await findSessions(sql, [id])).get(id);
 
 /** A person's living sessions, newest first. */
 export async function listSessions(sql: Sql, person: string): Promise<SessionRow[]> {

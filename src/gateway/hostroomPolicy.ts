@@ -16,11 +16,12 @@ import { keepInventory } from '../actions/keepInventory.ts';
 import type { InventoryParts } from '../actions/keepInventory.ts';
 import type { Outages } from '../actions/outages.ts';
 import { postMessage } from '../actions/postMessage.ts';
-import { personOf } from '../actions/revoke.ts';
+import { personOf, recheckRoomsOf } from '../actions/revoke.ts';
 import type { PersonSession } from '../actions/revoke.ts';
 import { isAway } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import type { Client } from '../hub/client.ts';
+import type { Hub } from '../hub/hub.ts';
 import { Closing, Refusal } from '../hub/refusal.ts';
 import { checkAnnouncement } from '../protocol/checks.ts';
 import { closes, errors } from '../protocol/codes.ts';
@@ -29,6 +30,7 @@ import { hostRoom } from '../protocol/rooms.ts';
 import type { Admission, Deferred, Identity, Policy } from './policy.ts';
 
 export interface PolicyParts {
+  hub: Pick<Hub, 'unsubscribe'>;
   identify: IdentifyNeeds;
   rooms: RoomParts;
   ingest: IngestParts;
@@ -84,10 +86,13 @@ function identityOf({ id, name, admin, session, expiresAt }: IdentifiedUser): Id
 
 async function refresh(parts: PolicyParts, client: Client, token: string): Promise<{ expiresAt?: number }> {
   if (sessionOf(client)) throw new Closing(closes.badRequest, 'agents do not refresh');
+  // Asked anew, so that a change of rights that was told to nobody ends here.
+  parts.rooms.directory.personChanged(client.identity.user);
   const who = await identifyUser(parts.identify, token);
   if (who === 'expired') throw new Closing(closes.expired);
   if (who === 'invalid' || who.id !== client.identity.user) throw new Closing(closes.invalidToken);
   client.identity = identityOf(who);
+  await recheckRoomsOf(parts.rooms, parts.hub, client);
   return { expiresAt: who.expiresAt };
 }
 

@@ -33,6 +33,8 @@ export interface Metrics {
   error(where: string): void;
   dropped(what: string, count?: number): void;
   slowClientClosed(): void;
+  /** A question to the directory, answered from memory or by the database. */
+  lookedUp(part: string, result: 'kept' | 'loaded'): void;
   recovered(result: 'recovered' | 'unrecovered'): void;
   /** Host-minutes put into chunks, and how many of them had a chunk that late samples were merged into. */
   sealed(minutes: number, merged: number): void;
@@ -43,6 +45,10 @@ export interface Metrics {
   storage(bytes: Readonly<Record<string, number>>): void;
   /** Set when a stop ran out of time with clients still connected. */
   drainIncomplete(): void;
+  /** Connections closed so that they go to a replica with more room. */
+  moved(count: number): void;
+  /** Messages received and sent so far. */
+  messages(): number;
   /** The whole page for `/metrics`. */
   text(): Promise<string>;
   readonly contentType: string;
@@ -87,11 +93,18 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge('writer_queue_rows', 'Samples that wait for their commit.', [], () => [[{}, sources.writerQueue().rows]]);
   gauge('writer_queue_bytes', 'Bytes of the samples that wait for their commit.', [], () => [[{}, sources.writerQueue().bytes]]);
   const drain = new Gauge({ name: 'hostroom_drain_incomplete', help: '1 once a stop ran out of time with clients connected.', registers });
+  const moved = counter('moved_connections_total', 'Connections closed so that they go to a replica with more room.');
+  let messages = 0;
   const received = counter('messages_received_total', 'Messages received, by kind.', ['kind']);
   const sent = counter('messages_sent_total', 'Messages sent, by kind.', ['kind']);
   const errors = counter('errors_total', 'Failures that the log tells of, by the part that failed.', ['where']);
   const dropped = counter('dropped_total', 'What was dropped because a bound was reached.', ['what']);
   const slow = counter('slow_clients_closed_total', 'Clients closed because they read too slowly.');
+  const lookups = counter(
+    'directory_lookups_total',
+    'Questions who someone is or where something belongs, by where the answer came from.',
+    ['part', 'result'],
+  );
   const recoveries = counter('recoveries_total', 'Subscriptions that asked for recovery, by result.', ['result']);
   const commit = histogram('sample_commit_seconds', 'Time from the arrival of a sample to its commit.', steps(0.001, 5));
   const deliver = histogram('deliver_seconds', 'Time from arrival to socket write.', steps(0.0001, 0.5));
@@ -105,8 +118,14 @@ export function createMetrics(sources: MetricSources): Metrics {
   const storage = new Gauge({ name: 'hostroom_storage_bytes', help: 'Bytes on disk by tier of history.', labelNames: ['tier'], registers });
 
   return {
-    received: (kind, count = 1) => received.inc({ kind }, count),
-    sent: (kind, count = 1) => sent.inc({ kind }, count),
+    received: (kind, count = 1) => {
+      messages += count;
+      received.inc({ kind }, count);
+    },
+    sent: (kind, count = 1) => {
+      messages += count;
+      sent.inc({ kind }, count);
+    },
     committed: (seconds) => commit.observe(seconds),
     delivered: (seconds) => deliver.observe(seconds),
     relayed: (seconds) => relay.observe(seconds),
@@ -114,6 +133,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     error: (where) => errors.inc({ where }),
     dropped: (what, count = 1) => dropped.inc({ what }, count),
     slowClientClosed: () => slow.inc(),
+    lookedUp: (part, result) => lookups.inc({ part, result }),
     recovered: (result) => recoveries.inc({ result }),
     sealed: (minutes, late) => {
       sealed.inc(minutes);
@@ -125,6 +145,8 @@ export function createMetrics(sources: MetricSources): Metrics {
       for (const [tier, value] of Object.entries(bytes)) storage.set({ tier }, value);
     },
     drainIncomplete: () => drain.set(1),
+    moved: (count) => moved.inc(count),
+    messages: () => messages,
     text: async () => `${await registry.metrics()}\n${hostMetrics(sources.hosts())}`,
     contentType: registry.contentType,
     close: () => registry.clear(),

@@ -3,6 +3,7 @@
 import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { makeSignInLink, signInLinkIfNeeded } from '../../src/actions/signInLink.ts';
 import { identify } from '../../src/actions/identify.ts';
+import { Directory } from '../../src/data/directory.ts';
 import { admin, startTestApi } from '../support/api.ts';
 
 const hub = await startTestApi(afterAll);
@@ -221,13 +222,15 @@ test('without a password the first admin gets in by a link, once', async () => {
 
 test('an access token identifies until it expires or its session ends', async () => {
   const browser = await hub.signIn();
-  const needs = { sql: hub.sql, accessTokens: hub.accessTokens, hub: hub.hubId, clock: hub.clock };
+  const directory = new Directory({ sql: hub.sql });
+  const needs = { directory, accessTokens: hub.accessTokens, hub: hub.hubId, clock: hub.clock };
   const token = browser.token ?? '';
   expect(await identify(needs, token)).toMatchObject({ kind: 'user', id: browser.id, admin: true });
   hub.clock.offsetMs = 606_000;
   expect(await identify(needs, token)).toBe('expired');
   hub.clock.offsetMs = 0;
   await browser.post('/auth/logout');
+  directory.sessionsEnded(hub.told.ended);
   expect(await identify(needs, token)).toBe('invalid');
 });
 

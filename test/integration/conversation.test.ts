@@ -229,8 +229,9 @@ test('who may not, or what is not valid, changes nothing', async () => {
 test('rights that end while connected end there as well', async () => {
   const { host, name, person, client } = await room();
   await hub.sql`delete from membership where person = ${person.id}`;
+  hub.directory.personChanged(person.id);
   await recheckRooms(
-    { sql: hub.sql, samples: hub.samples, conversations: hub.conversations, fleet: hub.fleet, clock: hub.clock },
+    { sql: hub.sql, directory: hub.directory, samples: hub.samples, conversations: hub.conversations, fleet: hub.fleet, clock: hub.clock },
     hub.hub,
     person.id,
   );

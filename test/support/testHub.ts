@@ -14,6 +14,7 @@ import { Outages } from '../../src/actions/outages.ts';
 import { postEvent } from '../../src/actions/postEvent.ts';
 import { createAccessTokens } from '../../src/auth/accessToken.ts';
 import { deriveKeys } from '../../src/auth/secretKey.ts';
+import { Directory } from '../../src/data/directory.ts';
 import { insertHost, insertHostRoom, setHostKey } from '../../src/data/hosts.ts';
 import { ensureGroup, setMembership } from '../../src/data/groups.ts';
 import { insertPerson } from '../../src/data/people.ts';
@@ -63,6 +64,7 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
 
   const writer = new SampleWriter({ sql, ...options.writer });
   const samples = new SampleStream({ sql });
+  const directory = new Directory({ sql });
   const conversations = new ConversationStream({ sql, epoch: row.epoch });
   const conversation = { sql, hub, stream: conversations, clock };
   const fleet = new FleetBoard({ hub, clock, everyMs: 100 });
@@ -96,8 +98,9 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
   const keys = deriveKeys(randomBytes(32));
   const accessTokens = createAccessTokens({ keys, hub: row.id, clock });
   const policy = hostroomPolicy({
-    identify: { sql, accessTokens, hub: row.id, clock },
-    rooms: { sql, samples, conversations, fleet, clock },
+    hub,
+    identify: { directory, accessTokens, hub: row.id, clock },
+    rooms: { sql, directory, samples, conversations, fleet, clock },
     ingest: {
       hub,
       writer: committing,
@@ -107,7 +110,7 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
       observe: (session, sample) => fleet.observe(session.host, session.group, sample),
     },
     backfill: { writer: committing, clock, retentionRawMs, gaps },
-    inventory: { sql, event: (draft) => postEvent(conversation, draft) },
+    inventory: { sql, event: (draft) => postEvent(conversation, draft), changed: (host) => directory.hostChanged(host) },
     conversation,
     presence,
     outages,
@@ -142,6 +145,7 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
   return {
     url,
     sql,
+    directory,
     hub,
     clock,
     writer,
