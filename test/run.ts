@@ -15,6 +15,7 @@ const wanted: readonly ToolName[] = [
   'chromium',
   'postgresql',
   'redis',
+  'nginx',
   'ip',
   'nft',
   'faketime',

@@ -15,6 +15,7 @@ export const tools = {
   chromium: { programs: ['chromium', 'chromium-browser', 'google-chrome'], package: 'chromium' },
   postgresql: { programs: ['postgres'], package: 'postgresql' },
   redis: { programs: ['redis-server'], package: 'redis-server' },
+  nginx: { programs: ['nginx'], package: 'nginx' },
   ip: { programs: ['ip'], package: 'iproute2' },
   nft: { programs: ['nft'], package: 'nftables' },
   faketime: { programs: ['faketime'], package: 'faketime' },
