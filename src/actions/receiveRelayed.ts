@@ -1,9 +1,11 @@
 /** The story of what another replica published: checked like everything from outside, remembered, then shown here. */
 
 import type { Hub } from '../hub/hub.ts';
+import { tryParse } from '../lib/json.ts';
 import { checkAgentPublication } from '../protocol/checks.ts';
 import { parseRoom } from '../protocol/rooms.ts';
 import type { RoomSort } from '../protocol/rooms.ts';
+import { alwaysFollowed } from '../relay/relay.ts';
 import type { RelayRecord } from '../relay/relay.ts';
 import type { ConversationStream } from '../streams/conversation.ts';
 import type { SampleStream } from '../streams/samples.ts';
@@ -12,6 +14,8 @@ export interface RelayedParts {
   hub: Pick<Hub, 'deliver'>;
   samples: Pick<SampleStream, 'add'>;
   conversations: Pick<ConversationStream, 'add' | 'epoch'>;
+  /** What replicas tell each other, by the name of its room; those who hear it check it. */
+  between?: Readonly<Record<string, (record: RelayRecord) => void>>;
   /** A record was not what a replica of this hub sends. */
   dropped(): void;
 }
@@ -19,6 +23,9 @@ export interface RelayedParts {
 /** What the relay hands every record to. Never throws, and knows no relay: what came from one replica cannot go out again. */
 export function receiveRelayed(parts: RelayedParts): (room: string, record: RelayRecord) => void {
   return (name, record) => {
+    if (name.startsWith(alwaysFollowed)) return (parts.between?.[name] ?? parts.dropped)(record);
+    // Who came or went is nothing to remember; whoever keeps presence checks it.
+    if (record.presence) return parts.hub.deliver(name, record);
     const room = parseRoom(name);
     const data = parseObject(record.data);
     const isOurs = data !== undefined && (record.info === undefined || parseObject(record.info) !== undefined);
@@ -62,10 +69,6 @@ function hasNoPosition(_parts: RelayedParts, { record }: Arrival): boolean {
 const isOffset = (offset: unknown): offset is number => Number.isSafeInteger(offset) && (offset as number) >= 1;
 
 function parseObject(text: string): object | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = tryParse(text);
+  return typeof value === 'object' && value !== null ? value : undefined;
 }

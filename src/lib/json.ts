@@ -44,3 +44,12 @@ export function hasProtoKey(value: unknown): boolean {
 
 /** JSON text without raw line breaks, which valid JSON has only as white space between its parts. */
 export const oneLine = (json: string): string => (json.includes('\n') || json.includes('\r') ? json.replace(/[\r\n]+/g, ' ') : json);
+
+/** What the text says; undefined where it is no JSON. */
+export function tryParse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}

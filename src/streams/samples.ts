@@ -1,12 +1,14 @@
-/** Positions and recent publications of `host:` rooms, from memory first, then from PostgreSQL. */
+/** Positions and recent publications of `host:` rooms, from memory first, then from the replicas' cache, then from PostgreSQL. */
 
 import { newestPublications } from '../data/history.ts';
 import { MetricNames } from '../data/metricNames.ts';
-import type { StoredFrame } from '../data/samples.ts';
 import type { Sql } from '../db/database.ts';
 import type { Range, Stream, StreamEntry, StreamPage } from '../hub/stream.ts';
+import { tryParse } from '../lib/json.ts';
+import { checkAgentPublication } from '../protocol/checks.ts';
 import type { AgentPublication, Processes, Sample } from '../protocol/kinds.ts';
 import { parseRoom } from '../protocol/rooms.ts';
+import type { RecentSamples } from '../relay/recentSamples.ts';
 import { newestRun, pick } from './run.ts';
 
 /** What a host's stream holds: the contract recovers at most this many. */
@@ -15,11 +17,17 @@ const maxHostBytes = 1024 * 1024;
 const minHostBytes = 16 * 1024;
 /** The same host's rows are not read again sooner; a hole in memory is mostly one that PostgreSQL has as well. */
 const askEveryMs = 1_000;
+/** With other replicas: a host not heard of for so long may have gone on elsewhere. */
+const freshMs = 1_500;
+/** Asked of the cache where only the newest is wanted: with the last list of processes, which comes every 10 s. */
+const glance = 12;
 
 export interface SampleStreamOptions {
   sql: Sql;
   /** Those that others learned already. */
   names?: MetricNames;
+  /** The cache that all replicas fill; absent where there is one replica, which then has heard everything itself. */
+  recent?: Pick<RecentSamples, 'read'>;
   /** All hosts together; each gets an equal part, at most 1 MiB. */
   maxBytes?: number;
   /** Beyond it, the host heard of longest ago is forgotten; PostgreSQL still has it. */
@@ -27,13 +35,25 @@ export interface SampleStreamOptions {
 }
 
 interface Ring {
+  /** Empty while nothing is known of the host. */
   boot: string;
   /** Ascending by offset; may have holes. */
   entries: StreamEntry[];
   bytes: number;
   sample: Sample | null;
   processes: Processes | null;
+  /** `performance.now()` of the last publication, or of the last look into the cache. */
+  heardMs: number;
+  /** … of the last reading of all that the cache has. */
+  gatheredMs: number;
+  /** … of the last reading of PostgreSQL. */
   askedMs: number;
+}
+
+/** A publication with its text, as it comes from a cache. */
+interface Found {
+  publication: AgentPublication;
+  text: string;
 }
 
 export class SampleStream implements Stream {
@@ -41,6 +61,7 @@ export class SampleStream implements Stream {
   readonly trustsAhead = true;
   readonly #sql: Sql;
   readonly #names: MetricNames;
+  readonly #recent: Pick<RecentSamples, 'read'> | undefined;
   readonly #maxBytes: number;
   readonly #maxHosts: number;
   /** By host id, the one heard of longest ago first. */
@@ -50,6 +71,7 @@ export class SampleStream implements Stream {
   constructor(options: SampleStreamOptions) {
     this.#sql = options.sql;
     this.#names = options.names ?? new MetricNames();
+    this.#recent = options.recent;
     this.#maxBytes = options.maxBytes ?? 128 * 1024 * 1024;
     this.#maxHosts = options.maxHosts ?? 10_000;
   }
@@ -57,12 +79,9 @@ export class SampleStream implements Stream {
   /** Takes in what a host published just now; `text` is the JSON of its data. A resend changes nothing. */
   add(host: string, publication: AgentPublication, text: string): void {
     const ring = this.#touch(host, publication.boot);
+    ring.heardMs = performance.now();
     this.#insert(ring, { offset: publication.seq, data: text });
-    if (publication.kind === 'sample') {
-      if (!ring.sample || ring.sample.boot !== publication.boot || publication.at > ring.sample.at) ring.sample = publication;
-    } else if (!ring.processes || ring.processes.boot !== publication.boot || publication.at > ring.processes.at) {
-      ring.processes = publication;
-    }
+    note(ring, publication);
   }
 
   /** The JSON of this publication where it is in memory. */
@@ -84,18 +103,24 @@ export class SampleStream implements Stream {
     return { sample: ring?.sample ?? null, processes: ring?.processes ?? null };
   }
 
+  /** What memory has of a host, ascending, without a hole: JSON texts. */
+  texts(host: string): string[] {
+    return newestRun(this.#rings.get(host)?.entries ?? []).map(({ data }) => data);
+  }
+
+  /** Milliseconds since something was heard of the host; Infinity where nothing was. */
+  silentMs(host: string): number {
+    return performance.now() - (this.#rings.get(host)?.heardMs ?? -Infinity);
+  }
+
   forget(host: string): void {
     this.#rings.delete(host);
   }
 
+  /** Answers from memory where that is enough, then from the cache, then from PostgreSQL. */
   async read(room: string, range: Range): Promise<StreamPage> {
     const host = parseRoom(room)?.id ?? '';
-    const known = this.#rings.get(host);
-    if (!known) await this.#load(host);
-    else if (!covers(known, range) && performance.now() - known.askedMs > askEveryMs) {
-      // Memory answers what it can while PostgreSQL is away.
-      await this.#load(host).catch(() => undefined);
-    }
+    await this.#update(host, range);
     const ring = this.#rings.get(host);
     if (!ring) return { top: { offset: 0, epoch: '' }, entries: [] };
     const top = { offset: ring.entries.at(-1)?.offset ?? 0, epoch: ring.boot };
@@ -103,11 +128,40 @@ export class SampleStream implements Stream {
     return { top, entries: foreign ? [] : pick(newestRun(ring.entries), range) };
   }
 
+  /** Sees to it that memory can answer, as far as anyone can. */
+  async #update(host: string, range: Range): Promise<void> {
+    if (this.#answers(host, range)) return;
+    if (this.#recent) {
+      await this.#loadRecent(host, glance);
+      if (this.#answers(host, range)) return;
+      if (this.#isDue(host, 'gatheredMs')) await this.#loadRecent(host, keptEntries);
+      if (this.#answers(host, range)) return;
+    }
+    if (!this.#isDue(host, 'askedMs')) return;
+    const wasKnown = this.#rings.has(host);
+    await this.#loadStored(host).catch((error: unknown) => {
+      // Memory answers what it can while PostgreSQL is away.
+      if (!wasKnown) throw error;
+    });
+  }
+
+  /** Whether memory alone can answer, and is up to date. */
+  #answers(host: string, range: Range): boolean {
+    const ring = this.#rings.get(host);
+    if (!ring || ring.boot === '') return false;
+    return (!this.#recent || this.silentMs(host) < freshMs) && covers(ring, range);
+  }
+
+  #isDue(host: string, what: 'gatheredMs' | 'askedMs'): boolean {
+    return performance.now() - (this.#rings.get(host)?.[what] ?? -Infinity) > askEveryMs;
+  }
+
   #touch(host: string, boot: string): Ring {
     let ring = this.#rings.get(host);
     if (ring) this.#rings.delete(host);
     if (!ring || ring.boot !== boot) {
-      ring = { boot, entries: [], bytes: 0, sample: ring?.sample ?? null, processes: ring?.processes ?? null, askedMs: -Infinity };
+      const { sample = null, processes = null, heardMs = -Infinity } = ring ?? {};
+      ring = { boot, entries: [], bytes: 0, sample, processes, heardMs, gatheredMs: -Infinity, askedMs: -Infinity };
     }
     this.#rings.set(host, ring);
     if (this.#rings.size > this.#maxHosts) this.#rings.delete(this.#rings.keys().next().value!);
@@ -126,34 +180,78 @@ export class SampleStream implements Stream {
     while (entries.length > keptEntries || (ring.bytes > allowed && entries.length > 1)) ring.bytes -= entries.shift()!.data.length;
   }
 
-  /** Joins what PostgreSQL has to what memory has; however many ask at once, it is asked once. */
-  #load(host: string): Promise<void> {
-    let loading = this.#loading.get(host);
+  /** However many ask for the same at once, its source is asked once. */
+  #once(what: string, load: () => Promise<void>): Promise<void> {
+    let loading = this.#loading.get(what);
     if (!loading) {
-      loading = newestPublications({ sql: this.#sql, names: this.#names }, host, keptEntries)
-        .then((frames) => this.#merge(host, frames))
-        .finally(() => this.#loading.delete(host));
-      this.#loading.set(host, loading);
+      loading = load().finally(() => this.#loading.delete(what));
+      this.#loading.set(what, loading);
     }
     return loading;
   }
 
-  #merge(host: string, frames: StoredFrame[]): void {
-    const newest = frames[0];
-    if (!newest) return;
-    const ring = this.#touch(host, this.#rings.get(host)?.boot ?? newest.boot);
-    ring.askedMs = performance.now();
-    for (const frame of frames.filter((one) => one.boot === ring.boot).reverse()) {
-      this.#insert(ring, { offset: frame.seq, data: frame.frame });
+  /** Joins the newest `count` of the cache to what memory has. Never rejects: where the cache is away PostgreSQL is asked instead. */
+  #loadRecent(host: string, count: number): Promise<void> {
+    return this.#once(`${host} ${count}`, async () => {
+      const texts = await this.#recent!.read(host, count).catch((): string[] => []);
+      this.#merge(host, parseAll(texts));
+      const ring = this.#rings.get(host);
+      if (ring && count === keptEntries) ring.gatheredMs = performance.now();
+    });
+  }
+
+  /** Joins what PostgreSQL has to what memory has. */
+  #loadStored(host: string): Promise<void> {
+    return this.#once(host, async () => {
+      const frames = await newestPublications({ sql: this.#sql, names: this.#names }, host, keptEntries);
+      const ring = this.#turn(host, frames[0]);
+      for (const frame of frames.toReversed()) if (frame.boot === ring.boot) this.#insert(ring, { offset: frame.seq, data: frame.frame });
+      for (const kind of ['sample', 'processes'] as const) {
+        const frame = frames.find((one) => one.kind === kind);
+        if (frame && frame.at > (ring[kind]?.at ?? -Infinity)) note(ring, JSON.parse(frame.frame) as AgentPublication);
+      }
+      ring.heardMs = ring.askedMs = performance.now();
+    });
+  }
+
+  #merge(host: string, found: readonly Found[]): void {
+    if (found.length === 0) return;
+    const newest = found.reduce((one, other) => (other.publication.at > one.publication.at ? other : one));
+    const ring = this.#turn(host, newest.publication);
+    for (const { publication, text } of found) {
+      if (publication.boot !== ring.boot) continue;
+      this.#insert(ring, { offset: publication.seq, data: text });
+      note(ring, publication);
     }
-    ring.sample ??= parseNewest<Sample>(frames, 'sample');
-    ring.processes ??= parseNewest<Processes>(frames, 'processes');
+    ring.heardMs = performance.now();
+  }
+
+  /** The host's ring, turned over to the boot of what was found where that is newer than all that was heard. */
+  #turn(host: string, newest: { boot: string; at: number } | undefined): Ring {
+    const ring = this.#rings.get(host);
+    const heardAt = Math.max(ring?.sample?.at ?? -Infinity, ring?.processes?.at ?? -Infinity);
+    const isNewer = newest !== undefined && (!ring || ring.boot === '' || newest.at > heardAt);
+    return this.#touch(host, isNewer ? newest.boot : (ring?.boot ?? ''));
   }
 }
 
-function parseNewest<T>(frames: StoredFrame[], kind: StoredFrame['kind']): T | null {
-  const frame = frames.find((one) => one.kind === kind);
-  return frame ? (JSON.parse(frame.frame) as T) : null;
+/** Keeps the publication as the newest of its kind if it is. */
+function note(ring: Ring, publication: AgentPublication): void {
+  const { kind, boot, at } = publication;
+  const isNewer = (known: AgentPublication | null): boolean => !known || known.boot !== boot || at > known.at;
+  if (kind === 'sample') {
+    if (isNewer(ring.sample)) ring.sample = publication;
+  } else if (isNewer(ring.processes)) ring.processes = publication;
+}
+
+/** What is in a cache may have been written by anyone: the rest is as if it were not there. */
+function parseAll(texts: readonly string[]): Found[] {
+  const found: Found[] = [];
+  for (const text of texts) {
+    const { ok: publication } = checkAgentPublication(tryParse(text));
+    if (publication) found.push({ publication, text });
+  }
+  return found;
 }
 
 /** Whether memory alone can answer: the newest run reaches back as far as the range asks. */

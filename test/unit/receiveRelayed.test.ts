@@ -13,6 +13,7 @@ function receive(room: string, record: RelayRecord): string {
     hub: { deliver: (name) => void did.push(`deliver ${name.split(':')[0]}`) },
     samples: { add: (host, { seq }, text) => void did.push(`sample ${host === id} ${seq} ${text === sample}`) },
     conversations: { epoch: 'life', add: (name, { offset }) => void did.push(`message ${name === `room:${id}`} ${offset}`) },
+    between: { '~fleet': ({ data }) => void did.push(`between ${data}`) },
     dropped: () => void did.push('dropped'),
   })(room, record);
   return did.join(', ');
@@ -25,6 +26,9 @@ test.each<[string, string, RelayRecord, string]>([
   ['a message', room, { data: '{}', offset: 7, epoch: 'life', info: '{"user":"u"}' }, 'message true 7, deliver room'],
   ['a fleet summary', fleet, { data: '{}' }, 'deliver fleet'],
   ['a notification', `user:${id}`, { data: '{}' }, 'deliver user'],
+  ['somebody coming', host, { data: '{"user":"u"}', presence: 'join' }, 'deliver host'],
+  ['a word between replicas', '~fleet', { data: '1' }, 'between 1'],
+  ['a word that nobody understands', '~other', { data: '1' }, 'dropped'],
   ['a sample with the place of another', host, { data: sample, offset: 4, epoch: boot }, 'dropped'],
   ['a sample of another boot', host, { data: sample, offset: 3, epoch: newId() }, 'dropped'],
   ['a sample without a place', host, { data: sample }, 'dropped'],
