@@ -118,7 +118,7 @@ async function build(
   await prepareHub({ sql, passwords, admin: config.admin });
   const accessTokens = createAccessTokens({ keys, hub: identity.id, clock });
 
-  const { relay, replica, link } = openReplication({ config, log, metrics, closers, hubId: identity.id });
+  const { relay, notices, replica, link } = openReplication({ config, log, metrics, closers, hubId: identity.id });
   hub = new Hub({
     relay,
     metrics: { ...metrics, slowClosed: metrics.slowClientClosed, deliverSeconds: metrics.delivered },
@@ -164,6 +164,7 @@ async function build(
     hub,
     replica,
     event: (host, what, details) => event({ room: host, what, details }),
+    announced: (connection) => notices.tell({ kind: 'agentConnected', ...connection }),
     status: (host, group, online) => fleet.status(host, group, online),
     failed: background,
   });

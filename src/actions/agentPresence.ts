@@ -1,6 +1,6 @@
-/** Keeps which agents are connected: one connection per host, joined and left as everyone sees it. */
+/** Keeps which agents are connected: one connection per host over all replicas, joined and left as everyone sees it. */
 
-import { announceAgent, markOffline, markOnline, refreshSeen, sweepOffline } from '../data/presence.ts';
+import { announceAgent, countIdentityChange, markOffline, markOnline, refreshSeen, sweepOffline } from '../data/presence.ts';
 import type { Sql } from '../db/database.ts';
 import type { Client } from '../hub/client.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -17,6 +17,8 @@ export interface PresenceParts {
   hub: Pick<Hub, 'attach'>;
   /** The id of this hub process. */
   replica: string;
+  /** Tells the other replicas of a connection that was announced here. */
+  announced(connection: NewestConnection): void;
   /** Posts an event into a host's conversation. */
   event(host: string, what: EventWhat, details?: Event['details']): Promise<unknown>;
   /** The host came online or went offline. */
@@ -25,10 +27,18 @@ export interface PresenceParts {
   failed(error: unknown, what: string): void;
 }
 
+/** A connection as all replicas compare it. */
+export interface NewestConnection {
+  host: string;
+  boot: string;
+  /** Its place among all connections announced for the host, as PostgreSQL gave it. */
+  order: number;
+}
+
 export interface PresenceTimes {
   /** "Left" is posted when there was no connection anywhere for so long. */
   goneAfterMs?: number;
-  /** How often the hub says which agents it holds. */
+  /** How often the hub says which agents it holds, and hears which of them are the newest no more. */
   refreshMs?: number;
   /** How often hosts left behind by a dead replica are looked for; the first time after the same delay, so that agents can come back. */
   sweepMs?: number;
@@ -37,6 +47,8 @@ export interface PresenceTimes {
 /** So many changes of boot within the time mean that two agents share one identity. */
 const sharedChanges = 3;
 const sharedWithinMs = 5 * 60_000;
+/** So many hosts' newest connections elsewhere are remembered, for a connection of theirs that is just being made here. */
+const maxElsewhere = 10_000;
 
 interface Present {
   client: Client;
@@ -48,11 +60,12 @@ export class AgentPresence {
   readonly #times: Required<PresenceTimes>;
   /** By host id; the one connection of each that may publish. */
   readonly #present = new Map<string, Present>();
-  /** When a connection of another boot pushed a living one out, by host id; at most `sharedChanges` each. */
-  readonly #changes = new Map<string, number[]>();
+  /** The newest connection heard of on another replica, by host id, those heard of last at the end. */
+  readonly #elsewhere = new Map<string, NewestConnection>();
   readonly #leaving = new Map<string, NodeJS.Timeout>();
   readonly #timers: NodeJS.Timeout[] = [];
-  #announcements = 0;
+  /** `performance.now()` until when nobody's silence counts, for PostgreSQL was away and could not be told. */
+  #deafUntilMs = 0;
 
   constructor(parts: PresenceParts, times: PresenceTimes = {}) {
     this.#parts = parts;
@@ -73,22 +86,35 @@ export class AgentPresence {
     const { sql, replica } = this.#parts;
     const announced = await announceAgent(sql, { host, boot, connection, replica });
     if (!announced) throw new Closing(closes.replaced);
-    this.#replace(host, boot);
-    return newSession({ host, group: announced.group, name: announced.name, boot, connection, order: ++this.#announcements });
+    const { group, name, order } = announced;
+    this.#replace({ host, boot, order });
+    this.#parts.announced({ host, boot, order });
+    return newSession({ host, group, name, boot, connection, order });
+  }
+
+  /** Another replica announced a connection: an older one here is closed. */
+  announcedElsewhere(newest: NewestConnection): void {
+    this.#replace(newest);
+    this.#elsewhere.delete(newest.host);
+    this.#elsewhere.set(newest.host, newest);
+    if (this.#elsewhere.size > maxElsewhere) this.#elsewhere.delete(this.#elsewhere.keys().next().value!);
   }
 
   /** After the connect reply: the agent is a member of its room from now on. */
   connected(client: Client): void {
     const session = sessionOf(client);
     if (!session) return;
-    const older = this.#present.get(session.host);
+    const { order } = session;
     // Two connects at once: the order of their announcements holds, whichever reply was written first.
-    if (session.replaced || (older && older.session.order > session.order)) {
+    const isNewest = [this.#present.get(session.host)?.session, this.#elsewhere.get(session.host)].every(
+      (other) => !other || other.order < order,
+    );
+    if (session.replaced || !isNewest) {
       session.replaced = true;
       client.close(closes.replaced);
       return;
     }
-    this.#replace(session.host, session.boot);
+    this.#replace(session);
     this.#present.set(session.host, { client, session });
     clearTimeout(this.#leaving.get(session.host));
     this.#leaving.delete(session.host);
@@ -115,10 +141,6 @@ export class AgentPresence {
     return Array.from(this.#present.values(), ({ session }) => session);
   }
 
-  isConnected(host: string): boolean {
-    return this.#present.has(host);
-  }
-
   /** Ends the host's connection here, such as when it was deleted. */
   end(host: string, end: EndCode): void {
     const present = this.#present.get(host);
@@ -135,24 +157,18 @@ export class AgentPresence {
     await this.#refresh().catch((error: unknown) => this.#parts.failed(error, 'saying which agents were connected'));
   }
 
-  #replace(host: string, boot: string): void {
+  /** Closes the host's connection here where `newest` came after it. */
+  #replace({ host, boot, order }: NewestConnection): void {
     const loser = this.#present.get(host);
-    if (!loser || loser.session.replaced) return;
+    if (!loser || loser.session.replaced || loser.session.order >= order) return;
     loser.session.replaced = true;
     loser.client.close(closes.replaced);
-    if (loser.session.boot !== boot) this.#countChange(host);
+    if (loser.session.boot !== boot) this.#background('counting changes of identity', this.#countChange(host));
   }
 
-  #countChange(host: string): void {
-    const nowMs = performance.now();
-    const changes = (this.#changes.get(host) ?? []).filter((atMs) => atMs > nowMs - sharedWithinMs);
-    changes.push(nowMs);
-    if (changes.length < sharedChanges) {
-      this.#changes.set(host, changes);
-      return;
-    }
-    this.#changes.delete(host);
-    this.#background('telling of a shared identity', this.#parts.event(host, 'identity_shared', { changes: changes.length }));
+  async #countChange(host: string): Promise<void> {
+    const changes = await countIdentityChange(this.#parts.sql, host, { withinMs: sharedWithinMs, limit: sharedChanges });
+    if (changes >= sharedChanges) await this.#parts.event(host, 'identity_shared', { changes });
   }
 
   async #online(hosts: string[]): Promise<void> {
@@ -168,29 +184,46 @@ export class AgentPresence {
 
   async #refresh(): Promise<void> {
     const sessions = this.sessions();
-    if (sessions.length === 0) return;
-    const hosts = sessions.map((session) => session.host);
-    const known = await refreshSeen(
-      this.#parts.sql,
-      hosts,
-      sessions.map((session) => session.last.sample.at),
-    );
-    // A host may be deleted between its agent's announcement and its first place here, or on another replica.
-    const names = new Map(known.map(({ id, name }) => [id, name]));
+    const held = sessions.map(({ host, order, last }) => ({ host, order, sampleAt: last.sample.at }));
+    const standings = await this.#heedingSilence(refreshSeen(this.#parts.sql, held));
+    const known = new Map(standings.map((standing) => [standing.id, standing]));
+    const newest: string[] = [];
     for (const session of sessions) {
-      const name = names.get(session.host);
-      if (name === undefined) this.end(session.host, closes.permissionDenied);
-      else session.name = name;
+      const standing = known.get(session.host);
+      // A host may be deleted between its agent's announcement and its first place here, or on another replica.
+      if (!standing) this.end(session.host, closes.permissionDenied);
+      // What the notice of a newer connection did not reach is found here.
+      else if (standing.order > session.order) this.#replace({ host: session.host, boot: standing.boot, order: standing.order });
+      else {
+        newest.push(session.host);
+        session.name = standing.name;
+        session.group = standing.group;
+      }
     }
     // Mends what a database that was away at the connect has missed.
-    await this.#online([...names.keys()]);
+    if (newest.length > 0) await this.#online(newest);
   }
 
   async #sweep(): Promise<void> {
-    const silentMs = this.#times.goneAfterMs + 2 * this.#times.refreshMs;
-    const left = await sweepOffline(this.#parts.sql, silentMs);
+    if (performance.now() < this.#deafUntilMs) return;
+    const left = await this.#heedingSilence(sweepOffline(this.#parts.sql, this.#silentMs));
     for (const { id, group } of left) this.#parts.status(id, group, false);
     await Promise.all(left.map(({ id }) => this.#parts.event(id, 'agent_left')));
+  }
+
+  /** After so long without a word from any replica, the one that held the agent is dead. */
+  get #silentMs(): number {
+    return this.#times.goneAfterMs + 2 * this.#times.refreshMs;
+  }
+
+  /** What PostgreSQL answers; while it is away nobody can say there that an agent is connected, so silence means nothing for a while. */
+  async #heedingSilence<T>(answer: Promise<T>): Promise<T> {
+    try {
+      return await answer;
+    } catch (error) {
+      this.#deafUntilMs = performance.now() + this.#silentMs;
+      throw error;
+    }
   }
 
   #background(what: string, work: Promise<unknown>): void {

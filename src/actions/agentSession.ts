@@ -11,7 +11,7 @@ export interface AgentSession {
   /** Announced at connect. */
   boot: string;
   connection: number;
-  /** Counts the announcements in this process: of two connections the later announced one stays. */
+  /** Its place among all connections announced for the host, over all replicas: of two the later announced one stays. */
   order: number;
   /** A newer connection took its place: nothing more is taken from it. */
   replaced: boolean;

@@ -95,9 +95,10 @@ export async function insertHostRoom(sql: Sql, host: { id: string; name: string;
   await sql`insert into room (id, host_group, host, name) values (${host.id}, ${host.group}, ${host.id}, ${host.name})`;
 }
 
+/** Gives the host's agent its key; whoever is connected with another one is the newest no more. */
 export async function setHostKey(sql: Sql, id: string, publicKey: PublicKey, platform: Platform | null): Promise<void> {
   await sql`
-    update host set public_key = ${JSON.stringify(publicKey)}::text::jsonb,
+    update host set public_key = ${JSON.stringify(publicKey)}::text::jsonb, announcements = announcements + 1,
       platform = coalesce(${platform === null ? null : JSON.stringify(platform)}::text::jsonb, platform)
     where id = ${id}`;
 }

@@ -16,8 +16,8 @@ export interface Announcement {
 export interface Announced {
   group: string;
   name: string;
-  /** The boot announced before this one; null at the first. */
-  previousBoot: string | null;
+  /** Its place among all connections announced for the host, over all replicas: the highest may publish. */
+  order: number;
 }
 
 /**
@@ -26,11 +26,10 @@ export interface Announced {
  */
 export async function announceAgent(sql: Sql, { host, boot, connection, replica }: Announcement): Promise<Announced | undefined> {
   const [row] = await sql<Announced[]>`
-    with previous as (select boot from host where id = ${host} for update)
-    update host set boot = ${boot}, connection = ${connection}, announced_at = now(), replica = ${replica}, seen_at = now()
-    from previous
-    where host.id = ${host} and (host.boot is distinct from ${boot}::uuid or host.connection <= ${connection})
-    returning host.host_group as "group", host.name, previous.boot as "previousBoot"`;
+    update host set boot = ${boot}, connection = ${connection}, announcements = announcements + 1, announced_at = now(),
+      replica = ${replica}, seen_at = now()
+    where id = ${host} and (boot is distinct from ${boot}::uuid or connection <= ${connection})
+    returning host_group as "group", name, announcements::float8 as "order"`;
   return row;
 }
 
@@ -57,17 +56,55 @@ export async function sweepOffline(sql: Sql, silentMs: number): Promise<{ id: st
     where online and (seen_at is null or seen_at <= now() - ${silentMs}::float8 * interval '1 ms') returning id, host_group as "group"`;
 }
 
-/** Says that these hosts are connected now, with the times (ms) of their newest samples, 0 where there is none yet. Returns those that exist, with their names. */
-export async function refreshSeen(
+/** One connection that a replica holds. */
+export interface Held {
+  host: string;
+  order: number;
+  /** Hub time in ms of its newest sample, 0 where there is none yet. */
+  sampleAt: number;
+}
+
+/** How a host stands in PostgreSQL: its name and group, the newest connection announced for it. */
+export interface Standing {
+  id: string;
+  name: string;
+  group: string;
+  boot: string;
+  order: number;
+}
+
+/** Says that these are connected now, where they still are the newest; returns how each host stands that exists. */
+export async function refreshSeen(sql: Sql, held: readonly Held[]): Promise<Standing[]> {
+  const hosts = held.map(({ host }) => host);
+  const orders = held.map(({ order }) => order);
+  const sampleAts = held.map(({ sampleAt }) => sampleAt);
+  return sql<Standing[]>`
+    with given as (select * from unnest(${hosts}::uuid[], ${orders}::float8[], ${sampleAts}::float8[]) as given (id, announced, at)),
+    seen as (
+      update host set seen_at = now(),
+        last_sample_at = greatest(last_sample_at, case when given.at > 0 then to_timestamp(given.at / 1000) end)
+      from given where host.id = given.id and host.announcements = given.announced)
+    select host.id, host.name, host.host_group as "group", host.boot, host.announcements::float8 as "order"
+    from given join host on host.id = given.id`;
+}
+
+/**
+ * Counts that a living connection of the host was pushed out by one of another boot. Returns how many such changes there were
+ * within `withinMs`; the one that reaches `limit` begins anew.
+ */
+export async function countIdentityChange(
   sql: Sql,
-  hosts: readonly string[],
-  sampleAts: readonly number[],
-): Promise<{ id: string; name: string }[]> {
-  return sql<{ id: string; name: string }[]>`
-    update host set seen_at = now(),
-      last_sample_at = greatest(last_sample_at, case when given.at > 0 then to_timestamp(given.at / 1000) end)
-    from unnest(${hosts as string[]}::uuid[], ${sampleAts as number[]}::float8[]) as given (id, at)
-    where host.id = given.id returning host.id, host.name`;
+  host: string,
+  { withinMs, limit }: { withinMs: number; limit: number },
+): Promise<number> {
+  const [row] = await sql<{ changes: number }[]>`
+    with recent as (
+      select id, array(select at from unnest(identity_changes) as at where at > now() - ${withinMs}::float8 * interval '1 ms') || now() as changes
+      from host where id = ${host} for update)
+    update host set identity_changes = case when cardinality(changes) >= ${limit}::int then '{}' else changes end
+    from recent where host.id = recent.id
+    returning cardinality(changes) as changes`;
+  return row?.changes ?? 0;
 }
 
 /** Keeps what an agent told of its machine. Returns when it had booted by what was known before; undefined without that. */

@@ -75,6 +75,7 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
       sql,
       hub,
       replica: newId(),
+      announced: () => {},
       event: (host, what, details) => postEvent(conversation, { room: host, what, details }),
       status: (host, group, online) => fleet.status(host, group, online),
       failed: (error) => void (isAway(error) || failed(error)),
