@@ -226,7 +226,7 @@ async function build(
     conversation,
     event,
     live: fleet,
-    present: (room) => new Set(rooms.members(room).map((info) => info.user)),
+    present: (room) => rooms.presence.users(room),
     sessionsEnded,
     tokenReused: (session, person) => {
       log.warn({ session, person }, 'a refresh token was used twice; its session was ended');

@@ -13,7 +13,7 @@ import type { Api } from './routes.ts';
 export interface GroupNeeds {
   sql: Sql;
   /** Ids of the users who are in the room now. */
-  present(room: string): ReadonlySet<string>;
+  present(room: string): Promise<ReadonlySet<string>>;
 }
 
 const tags = ['groups'];
@@ -50,7 +50,7 @@ export function groupRoutes(app: Api, { sql, present }: GroupNeeds): void {
       const role = await roleInGroup(sql, userOf(request), id);
       if (!may('group.read', role)) throw new AppError('not_found', 'There is no such group, or you may not see it.');
       const { items, next } = toPage(await listMembers(sql, id, toSlice(request.query)), request.query);
-      const here = present(fleetRoom(id));
+      const here = await present(fleetRoom(id));
       return { items: items.map(({ role: theirs, ...user }) => ({ user, role: theirs, present: here.has(user.id) })), next };
     },
   );

@@ -75,7 +75,7 @@ export function roomRoutes(app: Api, { sql, present, conversation }: RoomNeeds):
     async (request) => {
       const { id, group } = await roomFor(request, request.params.id);
       const { items, next } = toPage(await listMembers(sql, group.id, toSlice(request.query)), request.query);
-      const [talking, watching] = [present(conversationRoom(id)), present(hostRoom(id))];
+      const [talking, watching] = await Promise.all([present(conversationRoom(id)), present(hostRoom(id))]);
       const isHere = (user: string): boolean => talking.has(user) || watching.has(user);
       return { items: items.map(({ role, ...user }) => ({ user, role, present: isHere(user.id) })), next };
     },

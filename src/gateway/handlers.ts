@@ -4,7 +4,7 @@ import type { Client } from '../hub/client.ts';
 import { Closing, Refusal } from '../hub/refusal.ts';
 import type { StreamEntry } from '../hub/stream.ts';
 import { closes, errors } from '../protocol/codes.ts';
-import type { ClientInfo, HistoryRequest, Method, Methods, SubscribeRequest } from '../protocol/commands.ts';
+import type { HistoryRequest, Method, Methods, SubscribeRequest } from '../protocol/commands.ts';
 import type { Command } from '../protocol/frames.ts';
 import { encodePage, encodeReply } from '../protocol/replies.ts';
 import type { Call } from './call.ts';
@@ -53,15 +53,16 @@ const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
   },
 
   presence: async (services, client, id, { channel }) => {
-    const presence: Record<string, ClientInfo> = {};
-    for (const info of await members(services, client, channel)) presence[info.client] = info;
-    return encodeReply(id, 'presence', { presence });
+    await mayKnow(services, client, channel);
+    const infos = await services.hub.presence.everyone(channel);
+    if (!infos) throw new Refusal(errors.limitExceeded, 'too many people are here to list them; ask presence_stats');
+    return encodeReply(id, 'presence', { presence: Object.fromEntries(infos.map((info) => [info.client, info])) });
   },
 
   presence_stats: async (services, client, id, { channel }) => {
-    const infos = await members(services, client, channel);
-    const users = new Set(infos.map(({ user }) => user));
-    return encodeReply(id, 'presence_stats', { num_clients: infos.length, num_users: users.size });
+    await mayKnow(services, client, channel);
+    const { clients, users } = await services.hub.presence.counts(channel);
+    return encodeReply(id, 'presence_stats', { num_clients: clients, num_users: users });
   },
 
   history,
@@ -129,11 +130,10 @@ async function subscribe(
   return undefined;
 }
 
-/** Who is in the room, for one who may know. */
-async function members({ hub, policy }: Services, client: Client, channel: string): Promise<ClientInfo[]> {
+/** Refuses who may not know who is in the room. */
+async function mayKnow({ policy }: Services, client: Client, channel: string): Promise<void> {
   const { presence } = await policy.read(client, channel);
   if (!presence) throw new Refusal(errors.notAvailable);
-  return hub.members(channel);
 }
 
 async function history(

@@ -1,8 +1,9 @@
 /** The rooms of this replica: who is in them, and how a publication reaches everyone there. */
 
 import { closes, errors, unsubscribes, type EndCode } from '../protocol/codes.ts';
-import type { ClientInfo, Position } from '../protocol/commands.ts';
-import { encodePresencePush, encodeUnsubscribe } from '../protocol/replies.ts';
+import type { Position } from '../protocol/commands.ts';
+import { encodeUnsubscribe } from '../protocol/replies.ts';
+import { MemoryPresence, type Presence } from '../relay/presence.ts';
 import type { Relay, RelayRecord, RoomsHere } from '../relay/relay.ts';
 import { Client, type Identity } from './client.ts';
 import { Delivery } from './delivery.ts';
@@ -11,6 +12,7 @@ import { Order } from './position.ts';
 import { maxRecovered, start, type Joined, type Wish } from './recovery.ts';
 import { Closing, Refusal } from './refusal.ts';
 import { Membership, Room, type Grant } from './room.ts';
+import { RoomPresence } from './roomPresence.ts';
 import { SlowClients } from './slow.ts';
 import type { Range, Stream, StreamPage } from './stream.ts';
 import { Turn } from './turn.ts';
@@ -18,6 +20,8 @@ import type { Wire } from './wire.ts';
 
 export interface HubOptions {
   relay: Relay;
+  /** Who is in the rooms on other replicas; absent: nobody. */
+  presence?: Presence;
   metrics?: HubMetrics;
   /** Something failed that nobody waits for; `what` says what was tried. */
   onError?: (error: unknown, what: string) => void;
@@ -25,16 +29,19 @@ export interface HubOptions {
   holeWaitMs?: number;
   /** Over how long the pushes 2500 of one room are spread. */
   spreadMs?: number;
-  /** People's join and leave are pushed in rooms of up to so many members. */
+  /** People's join and leave are pushed in rooms of up to so many people, all replicas together. */
   joinLeaveUpTo?: number;
   /** How long a client may stay over 256 KiB. */
   slowMs?: number;
 }
 
 export class Hub {
+  /** Who is in the rooms. */
+  readonly presence: RoomPresence;
   readonly #rooms = new Map<string, Room>();
   readonly #clients = new Set<Client>();
   readonly #relay: Relay;
+  readonly #elsewhere: Presence;
   readonly #metrics: HubMetrics;
   readonly #options: HubOptions;
   readonly #turn: Turn;
@@ -49,6 +56,8 @@ export class Hub {
   constructor(options: HubOptions) {
     this.#options = options;
     this.#relay = options.relay;
+    this.#elsewhere = options.presence ?? new MemoryPresence();
+    this.presence = new RoomPresence({ rooms: this.#rooms, elsewhere: this.#elsewhere, upTo: options.joinLeaveUpTo ?? 50 });
     this.#metrics = options.metrics ?? noMetrics;
     const end = (membership: Membership): void => this.#end(membership, unsubscribes.insufficientState);
     this.#delivery = new Delivery({ ...options, metrics: this.#metrics, end });
@@ -70,6 +79,7 @@ export class Hub {
 
   /** Connects the relay. @param receive takes what other replicas published, to be given to `deliver` */
   start(receive: (room: string, record: RelayRecord) => void = (room, record) => this.deliver(room, record)): Promise<void> {
+    this.presence.start();
     return this.#relay.start(receive);
   }
 
@@ -89,7 +99,7 @@ export class Hub {
     for (const name of client.attached) {
       const room = this.#rooms.get(name);
       if (!room?.attached.delete(client)) continue;
-      this.#pushPresence(room, 'leave', client.identity, client.info);
+      this.presence.tell(room, 'leave', client.identity, client.info);
       this.#forgetIfEmpty(room);
     }
     client.attached = [];
@@ -125,6 +135,7 @@ export class Hub {
 
   /** Hands a record to this replica's members of the room, in the order of its offsets. */
   deliver(name: string, record: RelayRecord): void {
+    if (record.presence) return this.#elsewhere.heard(name, record);
     const room = this.#rooms.get(name);
     if (!room || room.members.size === 0) return;
     this.#delivery.deliver(room, record);
@@ -143,18 +154,7 @@ export class Hub {
     if (room.attached.has(client)) return;
     room.attached.add(client);
     client.attached.push(name);
-    this.#pushPresence(room, 'join', client.identity, client.info);
-  }
-
-  /** Who is in the room on this replica, subscribed or attached, each connection once. */
-  members(name: string): ClientInfo[] {
-    const room = this.#rooms.get(name);
-    if (!room) return [];
-    const infos: ClientInfo[] = [];
-    for (const client of room.attached) infos.push(client.info);
-    for (const member of room.members.values())
-      if (member.state !== 'joining' && !room.attached.has(member.client)) infos.push(member.info);
-    return infos;
+    this.presence.tell(room, 'join', client.identity, client.info);
   }
 
   /**
@@ -182,7 +182,7 @@ export class Hub {
       throw error;
     }
     room.goLive(membership);
-    membership.announced = this.#pushPresence(room, 'join', client.identity, membership.info);
+    membership.announced = this.presence.tell(room, 'join', client.identity, membership.info);
   }
 
   async #read(stream: Stream, name: string, wish: Wish): Promise<StreamPage> {
@@ -250,21 +250,13 @@ export class Hub {
     const { client, room } = membership;
     room.leave(membership);
     client.rooms.delete(room.name);
-    if (membership.state !== 'joining') this.#pushPresence(room, 'leave', client.identity, membership.info, membership.announced);
+    if (membership.state !== 'joining') this.presence.tell(room, 'leave', client.identity, membership.info, membership.announced);
     if (room.members.size === 0) {
       // Without members nobody keeps the position up to date.
       room.order = new Order();
       room.stopWaiting();
     }
     this.#forgetIfEmpty(room);
-  }
-
-  /** False if the room is too big, or nobody is there to hear it. @param owed whoever was announced is also seen to leave */
-  #pushPresence(room: Room, what: 'join' | 'leave', { kind }: Identity, info: ClientInfo, owed = false): boolean {
-    if (!room.joinLeave || room.members.size === 0) return false;
-    if (kind === 'user' && !owed && room.members.size > (this.#options.joinLeaveUpTo ?? 50)) return false;
-    room.append(encodePresencePush(room.head, what, info));
-    return true;
   }
 
   #open(name: string): Room {

@@ -127,7 +127,8 @@ test('a member that does not subscribe is in presence, joins and leaves, and rec
       if (client.identity.kind === 'agent') server.hub.attach(client, 'host:1');
       seen.push(`connected ${client.identity.user}`);
     },
-    disconnected: (client: Client) => void seen.push(`disconnected ${client.identity.user}, ${server.hub.members('host:1').length} left`),
+    disconnected: (client: Client) =>
+      void seen.push(`disconnected ${client.identity.user}, ${server.hub.presence.here('host:1').people.length} left`),
   });
   const server: ConformanceServer = await serve({ gateway: { policy: attaching } });
   const viewer = await connected(server, 'ann');
@@ -167,7 +168,7 @@ test('a subscription ended by the owner is told, and forgotten', async () => {
   const [one] = [...server.hub.clients()];
   server.hub.unsubscribe(one!, 'room', { code: 2100, reason: 'removed from the group' });
   expect((await client.line(({ push }) => push?.unsubscribe)).push.unsubscribe).toEqual({ code: 2100, reason: 'removed from the group' });
-  expect(server.hub.members('room')).toEqual([]);
+  expect(server.hub.presence.here('room')).toEqual({ agents: [], people: [] });
   server.hub.publish('room', server.streams.add('room', '1'));
   client.send({ id: 9, subscribe: { channel: 'room' } });
   await client.reply(9);

@@ -81,7 +81,7 @@ export async function startTestApi(
     conversation,
     event: (draft) => postEvent(conversation, draft),
     live: { summary: () => undefined, recentCpu: () => null },
-    present: () => new Set(),
+    present: () => Promise.resolve(new Set<string>()),
     sessionsEnded: (sessions) => void told.ended.push(...sessions),
     tokenReused: (session) => void told.reused.push(session),
     keyReplaced: (host) => void told.replaced.push(host),
