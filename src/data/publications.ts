@@ -32,10 +32,11 @@ export async function replacePublications(sql: Sql, room: string, offset: number
     where room = ${room} and "offset" >= ${offset} and publication.data::jsonb ->> 'id' = ${message}`;
 }
 
-/** The offset of the room's newest publication; 0 in an empty room, undefined where there is no such room. */
-export async function readTop(sql: Sql, room: string): Promise<number | undefined> {
-  const [row] = await sql<{ top: number }[]>`select top::float8 as top from room where id = ${room}`;
-  return row?.top;
+/** The offset of each room's newest publication; 0 in an empty room, nothing where there is no such room. */
+export async function readTops(sql: Sql, rooms: readonly string[]): Promise<Map<string, number>> {
+  const rows = await sql<{ id: string; top: number }[]>`
+    select id, top::float8 as top from room where id = any(${rooms as string[]}::uuid[])`;
+  return new Map(rows.map(({ id, top }) => [id, top]));
 }
 
 /** The newest publications of the room up to offset `top`, ascending, at most `limit`. */

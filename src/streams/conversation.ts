@@ -1,14 +1,17 @@
 /** Positions and recent publications of `room:` rooms: PostgreSQL, with the newest of each room kept for a moment. */
 
-import { newestPublications, readPublications, readTop } from '../data/publications.ts';
+import { newestPublications, readPublications, readTops } from '../data/publications.ts';
 import type { StoredPublication } from '../data/publications.ts';
 import type { Sql } from '../db/database.ts';
 import type { Range, Stream, StreamEntry, StreamPage } from '../hub/stream.ts';
+import { Lookup } from '../lib/lookup.ts';
 import { parseRoom } from '../protocol/rooms.ts';
 import { pick } from './run.ts';
 
 const keptEntries = 300;
 const maxRoomBytes = 512 * 1024;
+/** Rooms asked about beside the one that somebody wants to know of. */
+const maxBeside = 500;
 
 export interface ConversationStreamOptions {
   sql: Sql;
@@ -40,6 +43,8 @@ export class ConversationStream implements Stream {
   /** The highest offset heard of, where a tail does not have it yet. */
   readonly #heard = new Map<string, number>();
   readonly #loading = new Map<string, Promise<Tail | undefined>>();
+  /** Of rooms by id; nothing is kept here. */
+  readonly #tops = new Lookup<number>({ load: (ids) => this.#readTops(ids), keepMs: () => 0, maxKept: 0 });
 
   constructor(options: ConversationStreamOptions) {
     this.#sql = options.sql;
@@ -86,6 +91,7 @@ export class ConversationStream implements Stream {
     this.#tails.delete(room);
     this.#heard.delete(room);
     this.#loading.delete(room);
+    this.#tops.forget(idOf(room));
   }
 
   /** The tail as it is believed now; asks twice where news came while the first answer was on its way. */
@@ -112,7 +118,7 @@ export class ConversationStream implements Stream {
   }
 
   async #readTail(room: string, isWanted: () => boolean): Promise<Tail | undefined> {
-    const top = await readTop(this.#sql, idOf(room));
+    const top = await this.#tops.get(idOf(room));
     if (top === undefined) {
       this.forget(room);
       return undefined;
@@ -131,6 +137,25 @@ export class ConversationStream implements Stream {
     if (tail.top >= (this.#heard.get(room) ?? 0)) this.#heard.delete(room);
     if (this.#tails.size > this.#maxRooms) this.forget(this.#tails.keys().next().value!);
     return tail;
+  }
+
+  /**
+   * Asks about the rooms known here in the same statement, so that readers of many rooms are no more statements than those of one.
+   * Where one of these moved on, its next reader asks for what is new.
+   */
+  async #readTops(ids: readonly string[]): Promise<Map<string, number>> {
+    const nowMs = performance.now();
+    const beside: string[] = [];
+    for (const [room, tail] of [...this.#tails].reverse()) {
+      if (beside.length >= maxBeside) break;
+      if (tail.freshUntilMs <= nowMs && !this.#loading.has(room)) beside.push(room);
+    }
+    const tops = await readTops(this.#sql, [...ids, ...beside.map(idOf)]);
+    for (const room of beside) {
+      const tail = this.#tails.get(room);
+      if (tail && tail.top === tops.get(idOf(room))) tail.freshUntilMs = performance.now() + this.#freshMs;
+    }
+    return tops;
   }
 }
 
