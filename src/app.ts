@@ -171,7 +171,7 @@ async function build(
   presence.start();
   closers.add('presence', () => presence.close());
   exported = () =>
-    presence.sessions().map(({ host, name, group }) => ({ id: host, name, group, metrics: samples.latest(host).sample?.metrics }));
+    presence.sessions().map(({ host, name, group }) => ({ id: host, name, group, sample: samples.latest(host).sample ?? undefined }));
   const outages = new Outages({ hub, degraded });
   outages.start();
   closers.add('outages', () => outages.close());
@@ -191,7 +191,10 @@ async function build(
       stream: samples,
       clock,
       retentionRawMs: config.retention.rawMs,
-      observe: (session, sample) => fleet.observe(session.host, session.group, sample),
+      observe: (session, sample) => {
+        metrics.sampled(session.host, sample);
+        fleet.observe(session.host, session.group, sample);
+      },
     },
     backfill: { writer, clock, retentionRawMs: config.retention.rawMs, gaps },
     inventory: { sql, event, changed: (host) => directory.hostChanged(host) },

@@ -1,8 +1,9 @@
 /** What the hub counts about itself, for Prometheus. */
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { ExportedHost } from './hostMetrics.ts';
-import { hostMetrics } from './hostMetrics.ts';
+import { hostMetrics, type ExportedHost } from './hostMetrics.ts';
+import { HostSeriesKeeper, type Reading } from './hostSeries.ts';
+import { nodeMetrics } from './nodeMetrics.ts';
 
 /** Asked at each scrape; may be called from the first scrape on, so each must work before its part has started. */
 export interface MetricSources {
@@ -49,8 +50,12 @@ export interface Metrics {
   moved(count: number): void;
   /** Messages received and sent so far. */
   messages(): number;
+  /** A live sample of a host whose agent is connected here. */
+  sampled(host: string, sample: Reading): void;
   /** The whole page for `/metrics`. */
   text(): Promise<string>;
+  /** The whole page for `/metrics/node`: the hosts under the names of node_exporter. */
+  nodeText(): string;
   readonly contentType: string;
   close(): void;
 }
@@ -117,6 +122,8 @@ export function createMetrics(sources: MetricSources): Metrics {
   const corrupt = counter('corrupt_chunks_total', 'Chunks of history that could not be read, or written.');
   const storage = new Gauge({ name: 'hostroom_storage_bytes', help: 'Bytes on disk by tier of history.', labelNames: ['tier'], registers });
 
+  const series = new HostSeriesKeeper((count) => dropped.inc({ what: 'host_series' }, count));
+
   return {
     received: (kind, count = 1) => {
       messages += count;
@@ -147,7 +154,15 @@ export function createMetrics(sources: MetricSources): Metrics {
     drainIncomplete: () => drain.set(1),
     moved: (count) => moved.inc(count),
     messages: () => messages,
-    text: async () => `${await registry.metrics()}\n${hostMetrics(sources.hosts())}`,
+    sampled: (host, sample) => series.observe(host, sample),
+    text: async () => {
+      const hosts = [...sources.hosts()];
+      return `${await registry.metrics()}\n${hostMetrics(hosts, series.ask(hosts))}`;
+    },
+    nodeText: () => {
+      const hosts = [...sources.hosts()];
+      return nodeMetrics(hosts, series.ask(hosts));
+    },
     contentType: registry.contentType,
     close: () => registry.clear(),
   };

@@ -1,4 +1,4 @@
-/** The private server for those who run the hub: `/metrics`, `/healthz`, `/readyz`. */
+/** The private server for those who run the hub: `/metrics`, `/metrics/node`, `/healthz`, `/readyz`. */
 
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,7 +8,7 @@ export interface OpsServerOptions {
   host: string;
   /** 0: any free port. */
   port: number;
-  metrics: { text(): Promise<string>; contentType: string };
+  metrics: { text(): Promise<string>; nodeText(): string; contentType: string };
   /** Undefined: give me new connections; else why not, such as `starting` or `draining`. */
   notReady(): string | undefined;
   onError(error: unknown): void;
@@ -56,5 +56,6 @@ async function answer(options: OpsServerOptions, request: IncomingMessage, respo
     return send(reason === undefined ? 200 : 503, `${reason ?? 'ready'}\n`);
   }
   if (path === '/metrics') return send(200, await options.metrics.text(), options.metrics.contentType);
-  return send(404, 'here are /metrics, /healthz and /readyz\n');
+  if (path === '/metrics/node') return send(200, options.metrics.nodeText(), options.metrics.contentType);
+  return send(404, 'here are /metrics, /metrics/node, /healthz and /readyz\n');
 }

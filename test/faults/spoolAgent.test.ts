@@ -53,7 +53,7 @@ const recordsIn = (folder: string): Stored[] =>
 
 async function startInProcess(hubUrl: string, stateDir: string, enrolmentToken: string | undefined, intervalMs: number): Promise<Agent> {
   const config = { hubUrl, enrolmentToken, stateDir, intervalMs, spoolBytes: 2 ** 28, spoolAgeMs: 86_400_000, name: 'test' };
-  const agent = await startAgent({ ...config, logLevel: 'silent' }, { log: createLog('silent'), version: '1' });
+  const agent = await startAgent({ ...config, hostRoot: '', logLevel: 'silent' }, { log: createLog('silent'), version: '1' });
   agent.done.catch(() => {});
   onTestFinished(() => agent.close());
   return agent;

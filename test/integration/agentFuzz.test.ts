@@ -22,6 +22,7 @@ test('random messages, replies and bytes from the hub', async () => {
       spoolBytes: 2 ** 28,
       spoolAgeMs: 86_400_000,
       name: 'fuzz',
+      hostRoot: '',
       logLevel: 'silent',
     },
     { log: createLog('silent'), version: '0' },

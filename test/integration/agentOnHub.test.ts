@@ -25,6 +25,7 @@ async function startOn(hub: TestApp, stateDir: string, enrolmentToken: string | 
       spoolBytes: 2 ** 28,
       spoolAgeMs: 86_400_000,
       name: 'test',
+      hostRoot: '',
       logLevel: 'debug',
     },
     { log: createLog('debug', (line) => lines.push(JSON.parse(line))), version: '1.2.3' },

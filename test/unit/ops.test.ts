@@ -33,7 +33,14 @@ const everyMetric = Object.fromEntries(
 function fullPage(): Promise<string> {
   const metrics = createMetrics(
     sources({
-      hosts: () => [{ id: 'h1', name: 'a "b"\nc\\', group: 'hosts', metrics: { ...everyMetric, 'made.up': 1, 'net.%31.receive': 5 } }],
+      hosts: () => [
+        {
+          id: 'h1',
+          name: 'a "b"\nc\\',
+          group: 'hosts',
+          sample: { at: 1_700_000_000_000, metrics: { ...everyMetric, 'made.up': 1, 'net.%31.receive': 5 } },
+        },
+      ],
     }),
   );
   onTestFinished(() => metrics.close());

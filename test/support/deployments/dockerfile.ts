@@ -19,7 +19,8 @@ export function readDockerfile(path = join(import.meta.dirname, '../../../Docker
   const stages = new Map<string, Stage>();
   let current: Stage | undefined;
   for (const line of lines) {
-    const [word = '', rest = ''] = [line.split(' ', 1)[0], line.slice(line.indexOf(' ') + 1).trim()];
+    const word = line.slice(0, line.indexOf(' '));
+    const rest = line.slice(word.length).trim();
     if (word === 'FROM') {
       const [, from = '', name = ''] = /^(\S+) AS (\S+)$/i.exec(rest) ?? [];
       current = { name, from, instructions: [...(stages.get(from)?.instructions ?? [])] };
