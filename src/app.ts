@@ -17,6 +17,7 @@ import { createPasswords } from './auth/passwords.ts';
 import { createRefreshTokens } from './auth/refreshToken.ts';
 import { deriveKeys, loadSecret } from './auth/secretKey.ts';
 import { Closers } from './lib/closers.ts';
+import { Cluster } from './cluster/cluster.ts';
 import type { Config } from './config.ts';
 import { Directory } from './data/directory.ts';
 import { findHostKey } from './data/hosts.ts';
@@ -176,6 +177,10 @@ async function build(
   outages.start();
   closers.add('outages', () => outages.close());
 
+  const cluster = new Cluster({ config, log, metrics, clock, version, replica, link, hub });
+  cluster.start();
+  closers.add('cluster', () => cluster.close());
+
   const endAgent = (host: string): void => {
     directory.hostChanged(host);
     presence.end(host, closes.permissionDenied);
@@ -211,6 +216,7 @@ async function build(
     limits: config.limits,
     messageRate,
     allowedOrigins: config.allowedOrigins,
+    prefersOthers: () => cluster.prefersOthers(),
     metrics: { received: metrics.received, error: metrics.error, dropped: metrics.dropped, drainIncomplete: metrics.drainIncomplete },
   });
   const server = await createApi({
@@ -245,6 +251,7 @@ async function build(
     history: { sql, names, corrupt },
     series: { reader, names, clock, corrupt, kept: () => retention.current },
     retention: { retention, apply: () => history.partitions.hurry() },
+    replicas: cluster,
     webRoot: join(root, 'web/dist'),
     version,
     // Upgrades on its routes only: it has to know of all others.
@@ -254,6 +261,7 @@ async function build(
   closers.add('reader', () => reader.close());
   await server.listen({ host: config.host, port: config.port });
   notReady = undefined;
+  cluster.ready();
 
   return {
     config,
@@ -265,6 +273,7 @@ async function build(
     isEnrolled: async (host) => ((await findHostKey(sql, host))?.publicKey ?? null) !== null,
     close: async () => {
       notReady = 'draining';
+      await cluster.drain();
       await closers.close(failed);
     },
   };

@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { resolve } from 'node:path';
 import { parseDuration } from './lib/duration.ts';
+import { readKubernetesPlace, type KubernetesPlace } from './lib/kubernetesPlace.ts';
 import { isNetwork } from './lib/network.ts';
 import { leastPasswordLength } from './lib/passwordLength.ts';
 import { parseRedisAddress, type RedisAddress } from './lib/redisAddress.ts';
@@ -24,6 +25,7 @@ export interface Config {
   databaseDirectUrl: string | undefined;
   /** Unset: one replica, whose relay stays in the process. */
   redis: RedisAddress | undefined;
+  kubernetes: KubernetesPlace | undefined;
   migrate: boolean;
   /** At least 32 random bytes; unset: kept in `dataDir` beside the embedded database. */
   secretKey: Uint8Array | undefined;
@@ -131,6 +133,7 @@ export function readConfig(env: Environment = process.env, program: 'hub' | 'mig
       'is none of redis://host:6379 (rediss:// over TLS), a comma list of those (Cluster), redis-sentinel://host:26379,host:26379/master; unset it for one replica',
       'secret',
     ),
+    kubernetes: readKubernetesPlace(env, faults),
     migrate: read('MIGRATE', true, (text) => ({ on: true, off: false })[text], 'is neither on nor off'),
     secretKey,
     admin: readAdmin(env, faults),

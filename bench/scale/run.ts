@@ -9,7 +9,7 @@ import { closeNow, drainEndMs } from '../../src/cluster/pace.ts';
 import { table } from '../support/statistics.ts';
 import { countReceivers, decideShare } from '../../src/cluster/share.ts';
 import { Fleet, tickMs } from './fleet.ts';
-import { randomOf } from './random.ts';
+import { randomOf } from '../../test/support/seed.ts';
 
 const { values } = parseArgs({ options: { seed: { type: 'string' }, connections: { type: 'string', default: '1000000' } } });
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));

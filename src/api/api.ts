@@ -27,6 +27,8 @@ import { meRoutes } from './me.ts';
 import { collectMethods } from './methods.ts';
 import { describeApi } from './openapi.ts';
 import { sendProblem } from './problems.ts';
+import { replicaRoutes } from './replicas.ts';
+import type { ReplicaNeeds } from './replicas.ts';
 import { roomRoutes } from './rooms.ts';
 import type { RoomNeeds } from './rooms.ts';
 import type { Api } from './routes.ts';
@@ -39,6 +41,7 @@ import { serveWebUi } from './webUi.ts';
 export type ApiParts = AuthNeeds &
   EnrolNeeds &
   HostRouteNeeds &
+  ReplicaNeeds &
   RoomNeeds &
   SampleNeeds &
   SeriesNeeds &
@@ -110,6 +113,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
         agentRoutes,
         hubRoutes,
         storageRoutes,
+        replicaRoutes,
       ])
         routes(api, parts);
     },

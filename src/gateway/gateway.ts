@@ -27,6 +27,8 @@ export interface GatewayOptions {
   timings?: Partial<Timings>;
   maxDepth?: number;
   messageRate?: { perSecond: number; burst: number };
+  /** Asked at each upgrade: whether another replica should rather take it. A proxy offers it there at once. */
+  prefersOthers?: () => boolean;
 }
 
 export const webSocketPath = '/connection/websocket';
@@ -57,6 +59,7 @@ export class Gateway {
   readonly #services: Services;
   readonly #allowedOrigins: ReadonlySet<string> | undefined;
   readonly #handshakes: Bucket;
+  readonly #prefersOthers: () => boolean;
   readonly #connections = new Set<Connection>();
   #sweeper: NodeJS.Timeout | undefined;
   #closing = false;
@@ -80,6 +83,7 @@ export class Gateway {
     };
     this.#allowedOrigins = options.allowedOrigins && new Set(options.allowedOrigins);
     this.#handshakes = new Bucket(options.limits.handshakes);
+    this.#prefersOthers = options.prefersOthers ?? (() => false);
   }
 
   get connections(): number {
@@ -148,6 +152,10 @@ export class Gateway {
     if (offered.includes('centrifuge-protobuf') || query.format === 'protobuf' || query.cf_protocol === 'protobuf')
       return refuse(400, 'only the JSON encoding is spoken here');
     if (this.#closing) return refuse(503, 'shutting down');
+    if (this.#prefersOthers()) {
+      reply.header('retry-after', '0');
+      return refuse(503, 'another replica has more room, try again', 'overfull');
+    }
     if (!this.#handshakes.take()) return refuse(503, 'too many handshakes, try again shortly', 'handshake');
     const { addresses, limits } = this.#services;
     if (origin !== undefined && addresses.of(request.ip) >= limits.connectionsPerAddress)

@@ -37,7 +37,7 @@ export const defaultTimings: Timings = {
 };
 
 /** The limits of the door, by the names under which what they kept out is counted. */
-export type Limit = 'handshake' | 'connection' | 'subscription' | 'command' | 'message_size' | 'message_time' | 'control_frames';
+export type Limit = 'handshake' | 'overfull' | 'connection' | 'subscription' | 'command' | 'message_size' | 'message_time' | 'control_frames';
 
 export interface GatewayMetrics {
   /** A command arrived. */

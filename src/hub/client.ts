@@ -44,6 +44,8 @@ export class Client {
   /** Rooms joined without subscribing. */
   attached: string[] = [];
   closed = false;
+  /** `performance.now()` */
+  readonly openedAt = performance.now();
   /** `performance.now()` since when the queue is over `slowBytes`; 0: it is not. */
   slowSince = 0;
   /** Written at the end of this turn, in order. */

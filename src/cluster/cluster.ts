@@ -1,0 +1,159 @@
+/** Makes this process one replica among others: known to them, with its share of the connections, and out of the way when it stops. */
+
+import { hostname } from 'node:os';
+import type { Config } from '../config.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Clock } from '../lib/clock.ts';
+import type { Log } from '../ops/log.ts';
+import type { Metrics } from '../ops/metrics.ts';
+import { Moves } from '../relay/moves.ts';
+import type { RedisLink } from '../relay/redisLink.ts';
+import { MemoryReplicas, RedisReplicas, type ReplicaRow } from '../relay/replicaRows.ts';
+import { Drain } from './drain.ts';
+import type { DrainView } from './pace.ts';
+import { Rebalance } from './rebalance.ts';
+import { Replicas } from './replicas.ts';
+import { refusalChance, type FleetView, type ShareVerdict } from './share.ts';
+
+export interface ClusterParts {
+  config: Pick<Config, 'kubernetes' | 'shutdownGraceMs'>;
+  log: Log;
+  metrics: Metrics;
+  clock: Clock;
+  version: string;
+  /** The id of this process. */
+  replica: string;
+  /** Undefined: there is no other replica. */
+  link: RedisLink | undefined;
+  hub: Pick<Hub, 'clients' | 'connections' | 'followed'>;
+}
+
+export class Cluster {
+  readonly #parts: ClusterParts;
+  readonly #replicas: Replicas;
+  readonly #rebalance: Rebalance | undefined;
+  readonly #drain: Drain;
+
+  constructor(parts: ClusterParts) {
+    this.#parts = parts;
+    const { config, log, metrics, clock, link, hub } = parts;
+    this.#replicas = new Replicas({
+      store: link ? new RedisReplicas(link, () => metrics.dropped('replica_row')) : new MemoryReplicas(),
+      self: {
+        id: parts.replica,
+        name: config.kubernetes?.pod ?? hostname(),
+        node: config.kubernetes?.node ?? '',
+        version: parts.version,
+      },
+      clock,
+      counts: () => ({ connections: hub.connections, rooms: Array.from(hub.followed()).length }),
+      messages: metrics.messages,
+      failed: (error) => this.#failed(error, 'exchanging rows with the other replicas'),
+      vanished: (row) => this.#vanished(row),
+    });
+    this.#drain = new Drain({
+      graceMs: config.shutdownGraceMs,
+      clients: () => hub.clients(),
+      others: () => this.#othersAtStop(),
+      log,
+      incomplete: metrics.drainIncomplete,
+    });
+    this.#rebalance =
+      link &&
+      new Rebalance({
+        view: () => this.#view(),
+        clients: () => hub.clients(),
+        moves: new Moves(link),
+        moved: metrics.moved,
+        settled: (moved, verdict) => this.#settled(moved, verdict),
+        failed: (error) => this.#failed(error, 'moving connections to other replicas'),
+      });
+  }
+
+  start(): void {
+    const { link, log } = this.#parts;
+    const { budget } = this.#drain;
+    if (link && budget.isShort)
+      log.error(
+        budget,
+        'SHUTDOWN_GRACE is too short for a stop that moves clients gently; set it to 30s or more. The parts of the stop are cut',
+      );
+    link?.onBack(() => void this.#replicas.tell());
+    this.#replicas.start();
+    this.#rebalance?.start();
+  }
+
+  /** This replica takes connections from now on. */
+  ready(): void {
+    this.#replicas.ready();
+  }
+
+  /** The id of this process. */
+  get self(): string {
+    return this.#parts.replica;
+  }
+
+  readonly scale = undefined;
+
+  /** All replicas as they are now. */
+  rows(): Promise<ReplicaRow[]> {
+    return this.#replicas.read();
+  }
+
+  /** Whether a new connection should rather go to another replica; by chance, so that nobody is locked out. */
+  prefersOthers(): boolean {
+    return this.#drain.isClosing || (this.#rebalance !== undefined && Math.random() < refusalChance(this.#view()));
+  }
+
+  /** Moves the clients to the other replicas, if there are any; resolves when this one may be closed. */
+  async drain(): Promise<void> {
+    this.#rebalance?.close();
+    await this.#replicas.draining();
+    await this.#drain.run();
+  }
+
+  async close(): Promise<void> {
+    this.#rebalance?.close();
+    await this.#replicas.close();
+  }
+
+  #view(): FleetView {
+    const { others } = this.#replicas;
+    const takers = others.filter(({ ready, draining }) => ready && !draining);
+    return {
+      own: totalOf(this.#parts.hub),
+      others: takers.map((row) => ({ connections: totalOf(row), ageMs: this.#replicas.ageMs(row) })),
+      expected: undefined,
+      unchangedMs: this.#replicas.unchangedMs,
+      readyMs: this.#replicas.readyForMs,
+      versions: new Set([this.#parts.version, ...takers.map(({ version }) => version)]).size,
+      isAnyDraining: others.some(({ draining }) => draining),
+    };
+  }
+
+  #othersAtStop(): DrainView {
+    const { others } = this.#replicas;
+    const draining = others.filter((row) => row.draining).reduce((sum, row) => sum + totalOf(row), 0);
+    return { draining, survivors: others.filter((row) => row.ready && !row.draining).length };
+  }
+
+  #settled(moved: number, verdict: ShareVerdict): void {
+    if (moved === 0) return;
+    const replicas = this.#replicas.others.length + 1;
+    this.#parts.log.info({ moved, replicas, ...verdict }, 'connections were moved to replicas with more room');
+  }
+
+  #vanished(row: ReplicaRow): void {
+    this.#parts.metrics.drainIncomplete();
+    this.#parts.log.warn({ replica: row.id, name: row.name, connections: totalOf(row) }, 'a replica ended before its clients had moved');
+  }
+
+  #failed(error: unknown, what: string): void {
+    // That Redis is away is told once, by its link.
+    if (this.#parts.link?.isAway) return;
+    this.#parts.metrics.error('cluster');
+    this.#parts.log.warn({ err: error, what }, 'a task of the cluster failed');
+  }
+}
+
+const totalOf = ({ connections }: Pick<ReplicaRow, 'connections'>): number => connections.agent + connections.user;

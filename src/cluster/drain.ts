@@ -1,0 +1,95 @@
+/** Closes the connections of a replica that stops, at the pace at which the others can take them. */
+
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Client } from '../hub/client.ts';
+import { closes } from '../protocol/codes.ts';
+import { isIdle, sample } from './clients.ts';
+import { closeNow, drainBudget, drainEndMs, drainWindowMs, type DrainBudget, type DrainView } from './pace.ts';
+
+export interface DrainParts {
+  /** From the signal to the end of the process. */
+  graceMs: number;
+  /** The connected ones. */
+  clients(): Iterable<Client>;
+  /** All replicas that stop but this one, and those that stay. */
+  others(): DrainView;
+  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  /** The time does not suffice for the pace. */
+  incomplete(): void;
+}
+
+const tickMs = 250;
+
+export class Drain {
+  readonly #parts: DrainParts;
+  readonly budget: DrainBudget;
+  #isClosing = false;
+
+  constructor(parts: DrainParts) {
+    this.#parts = parts;
+    this.budget = drainBudget(parts.graceMs);
+  }
+
+  /** Whether new connections would only be closed again. */
+  get isClosing(): boolean {
+    return this.#isClosing;
+  }
+
+  /** Resolves when all connections were told to go elsewhere, or when there is no replica that could take them. */
+  async run(): Promise<void> {
+    const { log } = this.#parts;
+    const startedMs = performance.now();
+    if (this.#isAlone()) return;
+    log.info({ connections: this.#open().length, ...this.#view() }, 'draining; still serving while load balancers learn of it');
+    const settledMs = startedMs + this.budget.settleMs;
+    while (performance.now() < settledMs && !this.#isAlone()) await tick(settledMs - performance.now());
+    this.#isClosing = true;
+    await this.#closeAll(settledMs + this.budget.windowMs);
+    log.info({ seconds: Math.round((performance.now() - startedMs) / 100) / 10, left: this.#open().length }, 'drained');
+  }
+
+  async #closeAll(latestMs: number): Promise<void> {
+    const { log, incomplete } = this.#parts;
+    const needed = drainWindowMs(this.#view());
+    let endMs = performance.now() + Math.min(needed, this.budget.windowMs);
+    if (needed > this.budget.windowMs && this.#open().length > 0 && !this.#isAlone()) {
+      incomplete();
+      log.warn(
+        { neededMs: Math.round(needed), ...this.budget },
+        'the grace is too short: clients are closed faster than they can be taken',
+      );
+    }
+    for (let open = this.#open(); open.length > 0 && !this.#isAlone(); open = this.#open()) {
+      const nowMs = performance.now();
+      endMs = drainEndMs(this.#view(), { nowMs, endMs, latestMs });
+      this.#close(open, closeNow({ left: open.length, nowMs, endMs, tickMs }, Math.random()));
+      if (nowMs >= endMs) return;
+      await tick();
+    }
+  }
+
+  /** Those first who wait for no answer. */
+  #close(open: readonly Client[], count: number): void {
+    const first = sample(open.filter(isIdle), count);
+    const rest = sample(
+      open.filter((client) => !isIdle(client)),
+      count - first.length,
+    );
+    for (const client of [...first, ...rest]) client.close(closes.shutdown);
+  }
+
+  #open(): Client[] {
+    return Array.from(this.#parts.clients()).filter(({ closed }) => !closed);
+  }
+
+  #view(): DrainView {
+    const { draining, survivors } = this.#parts.others();
+    return { draining: draining + this.#open().length, survivors };
+  }
+
+  #isAlone(): boolean {
+    return this.#parts.others().survivors === 0;
+  }
+}
+
+const tick = (atMostMs = tickMs): Promise<void> => wait(Math.max(0, Math.min(tickMs, atMostMs)));
