@@ -29,9 +29,9 @@ export interface LinkParts {
 
 const syncEveryMs = 15 * 60_000;
 const firstRetryMs = 500;
-const lastRetryMs = 20_000;
-/** A connection that lasted so long was a good one: the next failure starts counting afresh. */
-const goodAfterMs = 60_000;
+const lastRetryMs = 10_000;
+/** A connection that lasted so long counts the next failure afresh: ending like that again and again costs no more than the longest wait. */
+const goodAfterMs = lastRetryMs;
 const replacedMs = 60_000;
 const refusedMs = 5 * 60_000;
 const inventoryPatienceMs = 30_000;

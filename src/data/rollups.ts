@@ -2,6 +2,7 @@
 
 import type { Sql } from '../db/database.ts';
 import { byteaArray, literal } from './chunks.ts';
+import type { HostMinute } from './chunks.ts';
 import { tiers } from './tiers.ts';
 import type { RollupTier } from './tiers.ts';
 
@@ -26,6 +27,15 @@ export async function putRollups(sql: Sql, tier: RollupTier, rows: readonly Roll
       )}::bytea[]
     ) as given (host, at, data)
     on conflict (host, at) do update set data = excluded.data`;
+}
+
+/** Those of the host-minutes of which something was rolled up. */
+export async function findRolledUp(sql: Sql, minutes: readonly HostMinute[]): Promise<HostMinute[]> {
+  return sql<HostMinute[]>`
+    select given.host, given.minute
+    from unnest(${literal(minutes.map((one) => one.host))}::text::uuid[], ${literal(minutes.map((one) => one.minute))}::text::float8[]) as given (host, minute)
+    where exists (select from rollup_10s r where r.host = given.host and r.at = to_timestamp(given.minute / 1000))
+      or exists (select from rollup_1m r where r.host = given.host and r.at = to_timestamp(given.minute / 1000))`;
 }
 
 /** The rows of a tier that begin within these hosts' ranges, ascending for each host. */

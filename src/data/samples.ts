@@ -80,27 +80,6 @@ export async function newestFrames(sql: Sql, host: string, limit: number): Promi
     order by newest.at desc, seq desc`;
 }
 
-/**
- * The samples of a host from `fromMs` (inclusive) to `toMs` (exclusive), ascending, as pages of JSON texts. Each page is a query
- * of its own, so that a reader who stalls holds neither a connection nor more than one page in memory.
- */
-export async function* streamSamples(sql: Sql, host: string, fromMs: number, toMs: number, pageRows = 500): AsyncGenerator<string[]> {
-  let sinceMs = fromMs - 1;
-  for (;;) {
-    const page = await sql<{ at: number; frame: string }[]>`
-      select (extract(epoch from at) * 1000)::float8 as at, convert_from(frame, 'UTF8') as frame
-      from sample_hot
-      where host = ${host} and kind = 'sample'
-        and at > to_timestamp(${sinceMs}::float8 / 1000) and at < to_timestamp(${toMs}::float8 / 1000)
-      order by sample_hot.at limit ${pageRows}`;
-    const last = page.at(-1);
-    if (!last) return;
-    yield page.map((row) => row.frame);
-    if (page.length < pageRows) return;
-    sinceMs = last.at;
-  }
-}
-
 /** The samples of a host in these minutes (their beginnings, milliseconds since 1970 UTC) as far as they are still rows, ascending. */
 export async function readHotMinutes(sql: Sql, host: string, minutes: readonly number[]): Promise<ChunkSample[]> {
   const rows = await sql<{ at: number; boot: string; seq: number; frame: string }[]>`

@@ -12,7 +12,7 @@ import type { Processes, Sample } from '../protocol/kinds.ts';
 import { findChunks, keepCorruptChunk, putChunks } from './chunks.ts';
 import type { ChunkRow } from './chunks.ts';
 import type { MetricNames } from './metricNames.ts';
-import { putRollups } from './rollups.ts';
+import { findRolledUp, putRollups } from './rollups.ts';
 import type { RollupRow } from './rollups.ts';
 import { deleteLeftovers, holdHosts, noteHours, putBack, readHot } from './sealWork.ts';
 import type { HotRow, SealWork } from './sealWork.ts';
@@ -23,7 +23,7 @@ export interface SealEvents {
   sealed?(minutes: number, merged: number): void;
   /** Told of a chunk that cannot be read, or of a host-minute that cannot be written; the latter is tried `maxTries` times. */
   corrupt?(error: Error, where: { host: string; kind: string; minute: number }): void;
-  /** Samples of minutes whose chunks retention has dropped already. */
+  /** Samples of minutes whose chunks retention has dropped already: they stay rows as long as the retention allows, and replace nothing. */
   expired?(minutes: number): void;
 }
 
@@ -60,13 +60,17 @@ export async function sealMinutes(
   { expiredBeforeMs, leftoversBeforeMs }: { expiredBeforeMs: number; leftoversBeforeMs: number },
 ): Promise<() => void> {
   const hosts = await holdHosts(sql, [...new Set(work.map((one) => one.host))]);
-  const wanted = work.filter((one) => hosts.has(one.host) && one.minute >= expiredBeforeMs);
-  const expired = work.filter((one) => hosts.has(one.host) && one.minute < expiredBeforeMs).length;
+  const held = work.filter((one) => hosts.has(one.host));
+  const stored = Map.groupBy(await findChunks(sql, held), keyOf);
+  // Rolled up, yet without a chunk: it went when the retention was shorter.
+  const bare = held.filter((one) => one.minute < leftoversBeforeMs && !stored.has(keyOf(one)));
+  const gone = new Set(bare.length > 0 ? (await findRolledUp(sql, bare)).map(keyOf) : []);
+  const wanted = held.filter((one) => one.minute >= expiredBeforeMs && !gone.has(keyOf(one)));
+  const expired = held.length - wanted.length;
   if (wanted.length === 0) return () => parts.expired?.(expired);
 
   const rows = await readHot(sql, wanted);
   const hot = Map.groupBy(rows, keyOf);
-  const stored = Map.groupBy(await findChunks(sql, wanted), keyOf);
   const given = wanted.filter((one) => hot.has(keyOf(one)));
   const contents: [SealWork, Contents][] = [];
   for (const one of given) contents.push([one, await merge(parts, sql, hot.get(keyOf(one))!, stored.get(keyOf(one)) ?? [])]);

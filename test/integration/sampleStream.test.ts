@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest';
-import { insertSamples, streamSamples } from '../../src/data/samples.ts';
+import { insertSamples } from '../../src/data/samples.ts';
 import type { SampleRow } from '../../src/data/samples.ts';
 import { newId } from '../../src/lib/id.ts';
 import type { Sample } from '../../src/protocol/kinds.ts';
@@ -74,44 +74,4 @@ test('without PostgreSQL memory answers what it can', async () => {
   await database.close();
   expect(await offsets({ since: 2 })).toEqual([7, 8]);
   await expect(stream.read(`host:${newId()}`, { limit: 1 })).rejects.toThrow();
-});
-
-test('stored samples are read page by page, from inclusive, to exclusive', async () => {
-  const { sql, host } = await start();
-  await insertSamples(
-    sql,
-    Array.from({ length: 25 }, (_, i) => rowOf(host, i + 1)),
-  );
-  await insertSamples(sql, [rowOf(host, 12, { kind: 'processes' })]);
-  const seqs = async (from: number, to: number): Promise<number[]> => {
-    const found: number[] = [];
-    for await (const page of streamSamples(sql, host, sampleOf(from).at, sampleOf(to).at, 10)) {
-      expect(page.length).toBeLessThanOrEqual(10);
-      found.push(...page.map((frame) => (JSON.parse(frame) as Sample).seq));
-    }
-    return found;
-  };
-  expect(await seqs(3, 24)).toEqual(Array.from({ length: 21 }, (_, i) => i + 3));
-  expect(await seqs(30, 40)).toEqual([]);
-});
-
-test('a page of stored samples is taken from the index, never by sorting all that follow', async () => {
-  const { sql } = await freshDatabase(onTestFinished, { maxConnections: 1 });
-  const plans: string[] = [];
-  // Explains each statement in place of running it.
-  const explaining = new Proxy(sql, {
-    apply: async (target, thisArgument, [strings, ...values]: [TemplateStringsArray, ...unknown[]]) => {
-      const texts = ['explain ' + strings[0], ...strings.slice(1)];
-      const rows = await Reflect.apply(target, thisArgument, [Object.assign(texts, { raw: texts }), ...values]);
-      plans.push((rows as { 'QUERY PLAN': string }[]).map((row) => row['QUERY PLAN']).join('\n'));
-      return [];
-    },
-  });
-  await sql`select make_hot_partition('2023-11-14T22:00:00Z', '2023-11-14T23:00:00Z')`;
-  // Tables this small would be read whole.
-  await sql`set enable_seqscan = off`;
-  await sql`set enable_bitmapscan = off`;
-  expect(await Array.fromAsync(streamSamples(explaining, newId(), 0, Date.now(), 10))).toEqual([]);
-  expect(plans).toHaveLength(1);
-  expect(plans[0]).not.toMatch(/\bSort\b(?! Key)/);
 });

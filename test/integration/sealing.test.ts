@@ -128,7 +128,7 @@ test('without any partition, and with each tier cut to its retention, nothing el
     return row;
   };
   expect(await sql`select count(*)::int as rows from sample_chunk_default`).toEqual([{ rows: 0 }]);
-  expect(await counts()).toEqual({ raw: 2, tens: 2, minutes: 2, hours: start % hourMs < hourMs - 2 * minuteMs ? 1 : 2 });
+  expect(await counts()).toEqual({ raw: 2, tens: 2, minutes: 2, hours: start % hourMs <= hourMs - 2 * minuteMs ? 1 : 2 });
   nowMs = start + 24 * hourMs + 7 * hourMs;
   await keeper.keep();
   expect(await counts()).toMatchObject({ raw: 0, tens: 2, minutes: 2 });
@@ -145,6 +145,27 @@ test('without any partition, and with each tier cut to its retention, nothing el
   for await (const block of readRollups({ sql, names }, '1m', { host: host!, fromMs: start, toMs: start + minuteMs })) blocks.push(block);
   expect(blocks[0]!.series.get('cpu.busy')!.n).toEqual([60]);
   expect(failures).toEqual([]);
+});
+
+test('a late sample whose chunk went with a shorter retention replaces nothing that was made of the whole minute', async () => {
+  const { sql } = await freshDatabase(onTestFinished);
+  const [host] = await addHosts(sql, 1);
+  const start = thisMinute - 5 * hourMs;
+  await openSince(sql, start);
+  const given = rows(host!, start, start + minuteMs);
+  await insertSamples(sql, given);
+  const parts = { sql, names: new MetricNames() };
+  const expired: number[] = [];
+  const sealer = sealerOf(sql, { names: parts.names, expired: (n) => expired.push(n) });
+  await sealer.seal();
+  // Shortened for a while, and back again.
+  await sql`delete from sample_chunk`;
+  await sql`delete from sample_hot`;
+  await insertSamples(sql, [sampleRow(host!, start + 500), sampleRow(host!, start + 2 * minuteMs), processesRow(host!, start + 700)]);
+  await sealer.seal();
+  expect(expired).toEqual([1]);
+  await checkRollups(parts, host!, [...given, sampleRow(host!, start + 2 * minuteMs)], start, start + 3 * minuteMs);
+  expect(times(await read(parts, host!, start, start + hourMs))).toEqual([start + 500, start + 2 * minuteMs]);
 });
 
 test('a partition of rows is dropped once it is in chunks, never before', async () => {
