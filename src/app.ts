@@ -5,10 +5,10 @@ import { AgentPresence } from './actions/agentPresence.ts';
 import { Gaps } from './actions/backfill.ts';
 import { FleetBoard } from './actions/fleet.ts';
 import { localEnrolment } from './actions/hosts.ts';
-import { Outages } from './actions/outages.ts';
 import { postEvent, type EventDraft } from './actions/postEvent.ts';
 import { prepareHub } from './actions/prepareHub.ts';
-import { emptyRooms, endSessions } from './actions/revoke.ts';
+import { Outages } from './actions/outages.ts';
+import { revocations } from './actions/revocations.ts';
 import { makeSignInLink, signInLinkIfNeeded } from './actions/signInLink.ts';
 import { createApi } from './api/api.ts';
 import { createAccessTokens } from './auth/accessToken.ts';
@@ -31,7 +31,6 @@ import type { ExportedHost } from './ops/hostMetrics.ts';
 import { createMetrics } from './ops/metrics.ts';
 import type { Log } from './ops/log.ts';
 import { startOpsServer } from './ops/opsServer.ts';
-import { closes } from './protocol/codes.ts';
 import { openReplication } from './replication.ts';
 import { openStorage } from './storage.ts';
 import { ConversationStream } from './streams/conversation.ts';
@@ -119,9 +118,10 @@ async function build(
   await prepareHub({ sql, passwords, admin: config.admin });
   const accessTokens = createAccessTokens({ keys, hub: identity.id, clock });
 
-  const { relay, notices, replica, link } = openReplication({ config, log, metrics, closers, hubId: identity.id });
+  const { relay, notices, replica, link, presence: elsewhere } = openReplication({ config, log, metrics, closers, hubId: identity.id });
   hub = new Hub({
     relay,
+    presence: elsewhere,
     metrics: { ...metrics, slowClosed: metrics.slowClientClosed, deliverSeconds: metrics.delivered },
     onError: background,
   });
@@ -145,11 +145,8 @@ async function build(
   const event = (draft: EventDraft): Promise<unknown> => {
     // Whatever becomes of a host is an event in its room.
     directory.hostChanged(draft.room);
+    notices.tell({ kind: 'hostChanged', host: draft.room });
     return postEvent(conversation, draft);
-  };
-  const sessionsEnded = (sessions: readonly string[]): void => {
-    directory.sessionsEnded(sessions);
-    endSessions(rooms, sessions);
   };
 
   const fleet = new FleetBoard({ hub, clock });
@@ -164,11 +161,12 @@ async function build(
     sql,
     hub,
     replica,
-    event: (host, what, details) => event({ room: host, what, details }),
     announced: (connection) => notices.tell({ kind: 'agentConnected', ...connection }),
+    event: (host, what, details) => event({ room: host, what, details }),
     status: (host, group, online) => fleet.status(host, group, online),
     failed: background,
   });
+  notices.on('agentConnected', (connection) => presence.announcedElsewhere(connection));
   presence.start();
   closers.add('presence', () => presence.close());
   exported = () =>
@@ -181,15 +179,13 @@ async function build(
   cluster.start();
   closers.add('cluster', () => cluster.close());
 
-  const endAgent = (host: string): void => {
-    directory.hostChanged(host);
-    presence.end(host, closes.permissionDenied);
-  };
+  const roomParts = { sql, directory, samples, conversations, fleet, clock };
+  const rights = revocations({ hub, directory, notices, rooms: roomParts, presence, fleet, samples, failed: background });
 
   const policy = hostroomPolicy({
     hub,
     identify: { directory, accessTokens, hub: identity.id, clock },
-    rooms: { sql, directory, samples, conversations, fleet, clock },
+    rooms: roomParts,
     ingest: {
       hub,
       writer,
@@ -236,18 +232,11 @@ async function build(
     event,
     live: fleet,
     present: (room) => rooms.presence.users(room),
-    sessionsEnded,
+    ...rights,
     tokenReused: (session, person) => {
       log.warn({ session, person }, 'a refresh token was used twice; its session was ended');
-      sessionsEnded([session]);
     },
-    keyReplaced: endAgent,
-    hostDeleted: (host) => {
-      endAgent(host.id);
-      emptyRooms(rooms, host.id);
-      fleet.forget(host.id);
-      samples.forget(host.id);
-    },
+    hostDeleted: (host) => rights.hostDeleted(host.id),
     history: { sql, names, corrupt },
     series: { reader, names, clock, corrupt, kept: () => retention.current },
     retention: { retention, apply: () => history.partitions.hurry() },

@@ -7,6 +7,9 @@ import type { Log } from './ops/log.ts';
 import type { Metrics } from './ops/metrics.ts';
 import { MemoryRelay } from './relay/memory.ts';
 import { Notices } from './relay/notices.ts';
+import { MemoryPresence } from './relay/presence.ts';
+import type { Presence } from './relay/presence.ts';
+import { RedisPresence } from './relay/presenceRedis.ts';
 import { RedisLink } from './relay/redisLink.ts';
 import type { Relay } from './relay/relay.ts';
 
@@ -15,6 +18,8 @@ export interface Replication {
   replica: string;
   relay: Relay;
   notices: Notices;
+  /** Who is in the rooms on the other replicas. */
+  presence: Presence;
   /** Absent without REDIS_URL: then this is the only replica. */
   link: RedisLink | undefined;
 }
@@ -42,5 +47,18 @@ export function openReplication({ config, log, metrics, closers, hubId }: Replic
     },
   });
   closers.add('relay', () => relay.close());
-  return { replica, relay, notices: relay, link };
+  const presence = link
+    ? new RedisPresence({
+        link,
+        relay,
+        replica,
+        dropped: metrics.dropped,
+        failed: (error, what) => {
+          metrics.error('presence');
+          log.warn({ err: error, what }, 'presence in Redis failed; only those connected to this replica are seen meanwhile');
+        },
+      })
+    : new MemoryPresence();
+  closers.add('presence of rooms', () => presence.close());
+  return { replica, relay, notices: relay, presence, link };
 }

@@ -1,6 +1,7 @@
 /** Keeps which agents are connected: one connection per host over all replicas, joined and left as everyone sees it. */
 
 import { announceAgent, countIdentityChange, markOffline, markOnline, refreshSeen, sweepOffline } from '../data/presence.ts';
+import type { HostKey } from '../data/hosts.ts';
 import type { Sql } from '../db/database.ts';
 import type { Client } from '../hub/client.ts';
 import type { Hub } from '../hub/hub.ts';
@@ -82,9 +83,9 @@ export class AgentPresence {
   }
 
   /** Before the connect reply: decides whether this connection may be the host's. Throws Closing `replaced` when a newer one is. */
-  async announce(host: string, boot: string, connection: number): Promise<AgentSession> {
+  async announce({ id: host, publicKey }: HostKey, boot: string, connection: number): Promise<AgentSession> {
     const { sql, replica } = this.#parts;
-    const announced = await announceAgent(sql, { host, boot, connection, replica });
+    const announced = await announceAgent(sql, { host, publicKey, boot, connection, replica });
     if (!announced) throw new Closing(closes.replaced);
     const { group, name, order } = announced;
     this.#replace({ host, boot, order });
@@ -141,10 +142,10 @@ export class AgentPresence {
     return Array.from(this.#present.values(), ({ session }) => session);
   }
 
-  /** Ends the host's connection here, such as when it was deleted. */
-  end(host: string, end: EndCode): void {
+  /** Ends the host's connection here, such as when it was deleted. @param before only one announced before this place in the order */
+  end(host: string, end: EndCode, before = Infinity): void {
     const present = this.#present.get(host);
-    if (!present) return;
+    if (!present || present.session.order >= before) return;
     present.session.replaced = true;
     present.client.close(end);
   }

@@ -20,29 +20,30 @@ export interface EnrolNeeds {
   clock: Clock;
   /** Posts into the host's conversation. */
   event(draft: EventDraft): Promise<unknown>;
-  /** Told of a host that got another key: its connected agent has to go. */
-  keyReplaced(host: string): void;
+  /** Told of a host that got another key: its agent has to go where it is connected and was announced before `order`. */
+  keyReplaced(host: string, order: number): void;
 }
 
 /** Idempotent by token and key. Refuses `token_used`, the same for a token that never was. */
 export async function enrolHost(needs: EnrolNeeds, request: EnrolRequest): Promise<Enrolled> {
   const tokenHash = hashToken(request.token);
   const thumbprint = thumbprintOf(request.publicKey);
-  const { host, replaced, made } = await needs.sql.begin(async (sql) => {
+  const { host, replacedAt, made } = await needs.sql.begin(async (sql) => {
     const enrolment = await lockEnrolment(sql, tokenHash);
     const before = enrolment && (await findEnrolmentUse(sql, tokenHash, thumbprint));
-    if (before !== undefined) return { host: before, replaced: false, made: false };
+    if (before !== undefined) return { host: before, replacedAt: undefined, made: false };
     if (!enrolment?.usable) {
       throw new AppError('token_used', 'token: it was used already, has expired, or never was; make another on the page of hosts.');
     }
     const known = enrolment.host === null ? undefined : await lockHostKey(sql, enrolment.host);
     const id = known?.id ?? (await makeHost(sql, enrolment.group, request.name ?? 'host'));
-    await setHostKey(sql, id, publicPart(request.publicKey), platformOf(request));
+    const order = await setHostKey(sql, id, publicPart(request.publicKey), platformOf(request));
     await insertEnrolmentUse(sql, { tokenHash, thumbprint, host: id });
-    return { host: id, replaced: known?.publicKey !== undefined && known.publicKey !== null, made: !known };
+    const hadKey = known?.publicKey !== undefined && known.publicKey !== null;
+    return { host: id, replacedAt: hadKey ? order : undefined, made: !known };
   });
   if (made) await needs.event({ room: host, what: 'host_added', details: { name: request.name ?? 'host' } });
-  if (replaced) needs.keyReplaced(host);
+  if (replacedAt !== undefined) needs.keyReplaced(host, replacedAt);
   return { hostId: host, room: hostRoom(host), hub: needs.hub, time: Math.round(needs.clock.now()) };
 }
 

@@ -18,12 +18,9 @@ export interface IdentifiedUser {
   expiresAt: number;
 }
 
-export interface IdentifiedAgent {
+/** A host by its agent, with the key that it proved to have. */
+export interface IdentifiedAgent extends HostKey {
   kind: 'agent';
-  /** The host's id, name and group. */
-  id: string;
-  name: string;
-  group: string;
   /** Hub time in ms: when the token ends, not the connection that it opens. */
   expiresAt: number;
 }
@@ -34,7 +31,7 @@ export interface IdentifyUserNeeds {
 }
 
 export interface IdentifyNeeds extends IdentifyUserNeeds {
-  directory: Pick<Directory, 'session' | 'hostKey'>;
+  directory: Pick<Directory, 'session' | 'hostKey' | 'doubtKey'>;
   /** The hub's id. */
   hub: string;
   clock: Clock;
@@ -57,14 +54,21 @@ export async function identifyUser(needs: IdentifyUserNeeds, token: string): Pro
 
 async function identifyAgent(needs: IdentifyNeeds, token: string): Promise<IdentifiedAgent | Failure> {
   let host: HostKey | undefined;
-  const claims = await verifyAgentToken(token, {
-    hub: needs.hub,
-    nowMs: needs.clock.now(),
-    publicKeyOf: async (id) => {
-      host = await needs.directory.hostKey(id);
-      return host?.publicKey ?? null;
-    },
-  });
+  const verify = (): ReturnType<typeof verifyAgentToken> =>
+    verifyAgentToken(token, {
+      hub: needs.hub,
+      nowMs: needs.clock.now(),
+      publicKeyOf: async (id) => {
+        host = await needs.directory.hostKey(id);
+        return host?.publicKey ?? null;
+      },
+    });
+  let claims = await verify();
+  if (claims === 'invalid' && host) {
+    // Refused for good is only who does not fit the key as PostgreSQL has it.
+    needs.directory.doubtKey(host.id);
+    claims = await verify();
+  }
   if (typeof claims === 'string') return claims;
-  return host ? { kind: 'agent', id: host.id, name: host.name, group: host.group, expiresAt: claims.expiresAt } : 'invalid';
+  return host ? { kind: 'agent', ...host, expiresAt: claims.expiresAt } : 'invalid';
 }

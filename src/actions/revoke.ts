@@ -37,11 +37,16 @@ export function emptyRooms(hub: Connected, host: string): void {
   }
 }
 
-/** Asks for every room a person is in whether that still holds, such as after a change of roles. */
+/** Takes a change of a person's roles, name or being an admin to all their connections; ends the rooms they may not be in any more. */
 export async function recheckRooms(parts: RoomParts, hub: Connected, person: string): Promise<void> {
   for (const client of [...hub.clients()]) {
-    // oxlint-disable-next-line no-await-in-loop -- one person's few rooms; no need to hurry the database
-    if (client.identity.kind === 'user' && client.identity.user === person) await recheckRoomsOf(parts, hub, client);
+    const { identity } = client;
+    if (identity.kind !== 'user' || identity.user !== person) continue;
+    // oxlint-disable-next-line no-await-in-loop -- one person's few connections; no need to hurry the database
+    const holder = identity.session === undefined ? undefined : await parts.directory.session(identity.session);
+    if (holder) client.identity = { ...identity, extra: { id: person, name: holder.name, admin: holder.admin } satisfies PersonSession };
+    // oxlint-disable-next-line no-await-in-loop -- the same
+    await recheckRoomsOf(parts, hub, client);
   }
 }
 

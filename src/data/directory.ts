@@ -65,6 +65,11 @@ export class Directory {
     return this.#keys.get(host);
   }
 
+  /** A token does not fit the key: perhaps there is another one by now. */
+  doubtKey(host: string): void {
+    this.#keys.forget(host);
+  }
+
   /** The role on a group that exists; an admin is owner of every one. */
   async roleIn(asker: Asker, group: string): Promise<Role | undefined> {
     return asker.admin ? 'owner' : this.#roles.get(`${asker.id} ${group}`);

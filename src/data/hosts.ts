@@ -95,12 +95,13 @@ export async function insertHostRoom(sql: Sql, host: { id: string; name: string;
   await sql`insert into room (id, host_group, host, name) values (${host.id}, ${host.group}, ${host.id}, ${host.name})`;
 }
 
-/** Gives the host's agent its key; whoever is connected with another one is the newest no more. */
-export async function setHostKey(sql: Sql, id: string, publicKey: PublicKey, platform: Platform | null): Promise<void> {
-  await sql`
+/** Gives the host's agent its key. Returns the place among its connections before which they have another one: those are the newest no more. */
+export async function setHostKey(sql: Sql, id: string, publicKey: PublicKey, platform: Platform | null): Promise<number> {
+  const [row] = await sql<{ order: number }[]>`
     update host set public_key = ${JSON.stringify(publicKey)}::text::jsonb, announcements = announcements + 1,
       platform = coalesce(${platform === null ? null : JSON.stringify(platform)}::text::jsonb, platform)
-    where id = ${id}`;
+    where id = ${id} returning announcements::float8 as "order"`;
+  return row?.order ?? 0;
 }
 
 /** Renames the host and its conversation together. */

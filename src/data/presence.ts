@@ -2,9 +2,12 @@
 
 import type { Sql } from '../db/database.ts';
 import type { Inventory } from '../protocol/kinds.ts';
+import type { PublicKey } from '../protocol/rest.ts';
 
 export interface Announcement {
   host: string;
+  /** The key that the agent proved to have. */
+  publicKey: PublicKey | null;
   /** UUIDv7 of this start of the agent. */
   boot: string;
   /** Counts within the boot. */
@@ -22,13 +25,16 @@ export interface Announced {
 
 /**
  * Makes this the host's connection, unless a newer one of the same boot was announced: of one boot the higher `connection` wins,
- * of two boots the later announced (contract, section 5). Undefined: it lost, or there is no such host.
+ * of two boots the later announced (contract, section 5). Undefined: it lost, or the host is gone or has another key by now.
  */
-export async function announceAgent(sql: Sql, { host, boot, connection, replica }: Announcement): Promise<Announced | undefined> {
+export async function announceAgent(
+  sql: Sql,
+  { host, publicKey, boot, connection, replica }: Announcement,
+): Promise<Announced | undefined> {
   const [row] = await sql<Announced[]>`
     update host set boot = ${boot}, connection = ${connection}, announcements = announcements + 1, announced_at = now(),
       replica = ${replica}, seen_at = now()
-    where id = ${host} and (boot is distinct from ${boot}::uuid or connection <= ${connection})
+    where id = ${host} and public_key = ${JSON.stringify(publicKey)}::text::jsonb and (boot is distinct from ${boot}::uuid or connection <= ${connection})
     returning host_group as "group", name, announcements::float8 as "order"`;
   return row;
 }

@@ -74,7 +74,7 @@ async function connect(parts: PolicyParts, { token, data }: ConnectRequest): Pro
 async function admitAgent(parts: PolicyParts, agent: IdentifiedAgent, data: unknown): Promise<Identity> {
   const { ok, fault } = checkAnnouncement(data);
   if (!ok) throw new Refusal(errors.badRequest, fault);
-  const session = await parts.presence.announce(agent.id, ok.boot, ok.connection);
+  const session = await parts.presence.announce(agent, ok.boot, ok.connection);
   // The token opens the connection only: no expiresAt.
   return { user: agent.id, kind: 'agent', info: { kind: 'agent', name: agent.name }, maxFrameBytes: agentFrameBytes, extra: session };
 }

@@ -3,7 +3,7 @@
 import type { Static, TSchema } from 'typebox';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
-import type { Relay, RelayRecord } from './relay.ts';
+import type { Relay, RelayRecord, RoomsHere } from './relay.ts';
 
 const id = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' });
 
@@ -15,8 +15,8 @@ const kinds = {
   rolesChanged: Type.Object({ person: id }),
   /** A host's name, group, inventory or status changed. */
   hostChanged: Type.Object({ host: id }),
-  /** A host was given another key, or lost it. */
-  hostKey: Type.Object({ host: id }),
+  /** A host was given another key: connections announced before `order` have the old one. */
+  hostKey: Type.Object({ host: id, order: Type.Integer({ minimum: 0 }) }),
   hostDeleted: Type.Object({ host: id }),
   /** A host's agent connected to the telling replica; the highest `order` holds, as PostgreSQL counted it. */
   agentConnected: Type.Object({ host: id, boot: id, order: Type.Integer({ minimum: 0 }) }),
@@ -66,8 +66,8 @@ export class Notices implements Relay {
     this.#options.relay.publish(name, record);
   }
 
-  follow(rooms: Parameters<Relay['follow']>[0]): void {
-    this.#options.relay.follow(rooms);
+  follow(rooms: RoomsHere, changed?: Iterable<string>): void {
+    this.#options.relay.follow(rooms, changed);
   }
 
   close(): Promise<void> {
