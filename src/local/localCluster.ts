@@ -60,9 +60,9 @@ const databaseSettings = { max_connections: '250' };
 const longestBalancerStartMs = 10_000;
 
 /** Throws an error whose message says how to get what is missing. */
-export function findPrograms(config: Config): ClusterPrograms {
-  const nginx = findProgram('nginx');
-  const redis = config.redis ? undefined : findProgram('redis-server');
+export function findPrograms(config: Config, find = findProgram): ClusterPrograms {
+  const nginx = find('nginx');
+  const redis = config.redis ? undefined : find('redis-server');
   const missing = [nginx ? [] : ['nginx'], redis || config.redis ? [] : ['redis-server']].flat();
   if (nginx && missing.length === 0) return { nginx, redis };
   throw new Error(

@@ -11,8 +11,8 @@ import { until } from './until.ts';
 type WhenDone = (close: () => Promise<void> | void) => void;
 
 export interface RunOptions {
-  /** `start` is `npm start`, `main` is `npm run hub`. */
-  program?: 'start' | 'main' | 'migrateMain';
+  /** `start` is `npm start`, `main` is `npm run hub`, `clusterMain` is `npm run cluster`. */
+  program?: 'start' | 'main' | 'clusterMain' | 'migrateMain';
   args?: readonly string[];
   environment?: Readonly<Record<string, string | undefined>>;
   /** Another checkout than this one. */
@@ -37,11 +37,13 @@ export interface Hostroom {
   link(): string | undefined;
   /** To the whole process group, as a terminal's Ctrl-C. */
   signal(name: NodeJS.Signals): void;
+  /** As a person would, with Enter. */
+  type(line: string): void;
   ended: Promise<Ended>;
 }
 
 const checkout = resolve(import.meta.dirname, '../..');
-const readyLine = { start: /hostroom runs at /, main: /the hub is ready/, migrateMain: /^$/ };
+const readyLine = { start: /hostroom runs at /, main: /the hub is ready/, clusterMain: /hostroom runs at /, migrateMain: /^$/ };
 
 /** A folder for one test that PostgreSQL's user may enter; what still runs in it at the end is killed, then it is removed. */
 export function makeRunFolder(whenDone: WhenDone, name = 'hostroom-run-'): string {
@@ -71,7 +73,7 @@ export async function run(dataDir: string, options: RunOptions = {}): Promise<Ho
   const child = spawn(process.execPath, [join(root, 'src', `${program}.ts`), ...(options.args ?? [])], {
     cwd: root,
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     env: environment,
     ...options.user,
   });
@@ -97,6 +99,7 @@ export async function run(dataDir: string, options: RunOptions = {}): Promise<Ho
     },
     link: () => /Sign in once within 24 hours: (\S+)/.exec(text)?.[1],
     signal: (name) => void process.kill(-child.pid!, name),
+    type: (line) => void child.stdin.write(`${line}\n`),
     ended,
   };
 }

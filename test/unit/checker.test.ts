@@ -34,9 +34,33 @@ test.each<[string, Partial<Evidence>, object]>([
   ['another host sent it', { stored: [stored(1), stored(2), stored(2, { host: 'x' })] }, { strangers: 1 }],
   ['the order is another', { sent: [sent(1), sent(2, { at: 500 })], stored: [stored(1), stored(2, { at: 500 })] }, { disordered: 1 }],
   ['the time was changed', { stored: [stored(1), stored(2, { at: 2001 })] }, { restamped: 1 }],
-  ['a viewer has a hole', { views: [[seen(1), seen(3)]] }, { unmarkedGaps: 1 }],
+  ['a viewer has a hole', { sent: [sent(1), sent(3)], views: [[seen(1), seen(3)]] }, { unmarkedGaps: 1 }],
   ['a viewer goes to another boot unmarked', { views: [[seen(1), seen(1, 'c')]] }, { unmarkedGaps: 1 }],
   ['a viewer sees one twice', { views: [[seen(1), seen(1)]] }, { shownAgain: 1 }],
+  ['a viewer is shown what nobody sent', { views: [[seen(1), seen(2), seen(3)]] }, { invented: 1 }],
+  ['a viewer is shown another boot', { views: [[seen(2), mark, seen(1, 'c')]] }, { invented: 1 }],
+  [
+    'a viewer stays behind',
+    {
+      settled: true,
+      views: [
+        [seen(1), seen(2)],
+        [mark, seen(1)],
+      ],
+    },
+    { behind: 1 },
+  ],
+  [
+    'one viewer of several has a hole',
+    {
+      sent: [1, 2, 3].map((seq) => sent(seq)),
+      views: [
+        [seen(1), seen(2), seen(3)],
+        [seen(1), seen(3)],
+      ],
+    },
+    { unmarkedGaps: 1 },
+  ],
   ['a viewer sees an older one, even after a mark', { views: [[seen(1), seen(2), mark, seen(1)]] }, { shownAgain: 1 }],
 ])('tells that %s', (_, over, fault) => {
   expect(broken(judge(evidence(over)))).toMatchObject(fault);
@@ -46,7 +70,17 @@ test('allows what the promise allows', () => {
   const late = [sent(1), sent(2, { acknowledged: false, kept: true }), sent(3, { acknowledged: false })];
   expect(broken(judge(evidence({ sent: late, stored: [stored(1)] })))).toEqual({});
   expect(judge(evidence({ sent: late, stored: [stored(1)] })).lost).toBe(1);
-  expect(broken(judge(evidence({ views: [[seen(1), mark, seen(5), seen(6), mark, seen(1, 'c')]] })))).toEqual({});
+  const boots = [1, 5, 6].map((seq) => sent(seq));
+  const views = [
+    [seen(1), mark, seen(5), seen(6), mark, seen(1, 'c')],
+    [seen(1), mark],
+    [mark, seen(6)],
+  ];
+  const rebooted = [...boots, sent(1, { boot: 'c', at: 9000 })];
+  const rows = rebooted.map(({ host, boot, seq, at }) => ({ host, boot, seq, at: at! }));
+  expect(broken(judge({ sent: rebooted, stored: rows, views, settled: true }))).toEqual({});
+  // Not all has arrived yet.
+  expect(broken(judge(evidence({ views: [[seen(1)]] })))).toEqual({});
 });
 
 test('whatever is taken away or doubled is found', () => {

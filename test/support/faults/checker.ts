@@ -30,6 +30,8 @@ export interface Evidence {
   /** Rows as SQL counts them; no matter where undefined. */
   counted?: number;
   views: readonly (readonly Seen[])[];
+  /** All has arrived: each producer's newest was published live, and viewers were given the time to see it. */
+  settled?: boolean;
 }
 
 export interface Verdict {
@@ -56,15 +58,21 @@ export interface Verdict {
   unmarkedGaps: number;
   /** Shown twice, or later than a newer one. Must be 0. */
   shownAgain: number;
+  /** Shown and never sent. Must be 0. */
+  invented: number;
+  /** Viewers of a host whose last is not the newest of its boot, once all is settled. Must be 0. */
+  behind: number;
   /** The first few of whatever is wrong, for people. */
   examples: string[];
 }
 
 const keyOf = ({ host, boot, seq }: { host: string; boot: string; seq: number }): string => `${host} ${boot} ${seq}`;
+/** A boot is of one host alone. */
+const viewKeyOf = ({ boot, seq }: { boot: string; seq: number }): string => `${boot} ${seq}`;
 const maxExamples = 10;
 
 /** Pure: the same evidence has the same verdict. */
-export function judge({ sent, stored, counted, views }: Evidence): Verdict {
+export function judge({ sent, stored, counted, views, settled }: Evidence): Verdict {
   const examples: string[] = [];
   const wrong = (what: string): 1 => {
     if (examples.length < maxExamples) examples.push(what);
@@ -87,7 +95,12 @@ export function judge({ sent, stored, counted, views }: Evidence): Verdict {
     if (!one.kept) lost += 1;
   }
   for (const key of rows.keys()) if (!known.has(key)) strangers += wrong(`stored, never sent: ${key}`);
+  const newest = new Map<string, number>();
+  for (const { boot, seq } of sent) newest.set(boot, Math.max(seq, newest.get(boot) ?? 0));
   const shown = views.map((view) => judgeView(view, wrong));
+  const sentKeys = new Set(sent.map(viewKeyOf));
+  const invented = views.map((view) => countInvented(view, sentKeys, wrong)).reduce((a, b) => a + b, 0);
+  const behind = settled ? views.map((view) => countBehind(view, newest, wrong)).reduce((a, b) => a + b, 0) : 0;
   return {
     sent: sent.length,
     acknowledged: sent.filter((one) => one.acknowledged).length,
@@ -103,14 +116,18 @@ export function judge({ sent, stored, counted, views }: Evidence): Verdict {
     restamped,
     unmarkedGaps: sum(shown, 'unmarkedGaps'),
     shownAgain: sum(shown, 'shownAgain'),
+    invented,
+    behind,
     examples,
   };
 }
 
 /** What must be 0 whatever happens, as far as it is not. */
 export function broken(verdict: Verdict): Partial<Verdict> {
-  const { acknowledgedLost, duplicates, miscounted, strangers, disordered, restamped, unmarkedGaps, shownAgain } = verdict;
-  const musts = { acknowledgedLost, duplicates, miscounted, strangers, disordered, restamped, unmarkedGaps, shownAgain };
+  const { acknowledgedLost, duplicates, miscounted, strangers, disordered, restamped } = verdict;
+  const { unmarkedGaps, shownAgain, invented, behind } = verdict;
+  const stored = { acknowledgedLost, duplicates, miscounted, strangers, disordered, restamped };
+  const musts = { ...stored, unmarkedGaps, shownAgain, invented, behind };
   const found = Object.fromEntries(Object.entries(musts).filter(([, count]) => count > 0));
   return Object.keys(found).length > 0 ? { ...found, examples: verdict.examples } : {};
 }
@@ -151,6 +168,19 @@ function judgeView(view: readonly Seen[], wrong: Wrong): { seen: number; marks: 
     isMarked = false;
   }
   return { seen, marks, unmarkedGaps, shownAgain };
+}
+
+function countInvented(view: readonly Seen[], sent: ReadonlySet<string>, wrong: Wrong): number {
+  let invented = 0;
+  for (const item of view) if (!('mark' in item) && !sent.has(viewKeyOf(item))) invented += wrong(`shown, never sent: ${viewKeyOf(item)}`);
+  return invented;
+}
+
+/** A view that ends with a mark was told where to look. */
+function countBehind(view: readonly Seen[], newest: ReadonlyMap<string, number>, wrong: Wrong): number {
+  const last = view.at(-1);
+  if (!last || 'mark' in last || last.seq >= (newest.get(last.boot) ?? 0)) return 0;
+  return wrong(`a viewer stays at ${viewKeyOf(last)} before ${newest.get(last.boot)}`);
 }
 
 const sum = <K extends string>(list: readonly Record<K, number>[], key: K): number => list.reduce((total, one) => total + one[key], 0);

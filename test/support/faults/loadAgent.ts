@@ -42,6 +42,8 @@ export interface LoadAgent {
   /** Takes one sample more, now. */
   sample(): void;
   ledger(): Sent[];
+  /** Ms from the end of a connection to the next acknowledgement, of each time since the last call. */
+  takeOutages(): number[];
   /** As a process that is asked to stop. */
   close(): Promise<void>;
   /** As a process that is killed: nothing more is written. */
@@ -52,6 +54,8 @@ export interface LoadAgent {
 export class Witness {
   host: string | undefined;
   acknowledged = 0;
+  /** Told of each acknowledgement. */
+  onAcknowledged = (): void => undefined;
   readonly #all = new Map<string, { entry: SpoolEntry; isAcknowledged: boolean }>();
 
   add(entry: SpoolEntry): void {
@@ -59,6 +63,7 @@ export class Witness {
   }
 
   acknowledge({ boot, seq, at }: Pick<SpoolEntry, 'boot' | 'seq' | 'at'>): void {
+    this.onAcknowledged();
     const one = this.#all.get(`${boot} ${seq}`);
     if (!one) return;
     // Perhaps stamped when it was read from disk.
@@ -136,9 +141,16 @@ export function startLoadAgent(options: LoadAgentOptions): LoadAgent {
   const journal = new Journal({ folder: join(stateDir, 'spool'), maxBytes: options.spoolBytes ?? 256 * 1024 * 1024, log: silent });
   const spool = new WitnessedSpool({ boot, clock, journal, maxAgeMs: 86_400_000 }, witness);
   const keeping = setInterval(() => void spool.keep(), 1_000);
-  // The link tells of its room there alone.
-  const info = (_message: string, fields?: object): void => {
+  let outages: number[] = [];
+  let endedMs: number | undefined;
+  // The link tells of its room, and of the end of a connection, there alone.
+  const info = (message: string, fields?: object): void => {
     if (fields && 'room' in fields) witness.host ??= parseRoom(String(fields.room))?.id;
+    if (message === 'connection ended') endedMs ??= performance.now();
+  };
+  witness.onAcknowledged = () => {
+    if (endedMs !== undefined) outages.push(performance.now() - endedMs);
+    endedMs = undefined;
   };
   const log = { ...silent, info };
   const link = new Link({
@@ -189,6 +201,11 @@ export function startLoadAgent(options: LoadAgentOptions): LoadAgent {
     stopSampling: () => schedule.stop(),
     sample: () => sample(),
     ledger: () => witness.ledger(spool.depth > 0),
+    takeOutages: () => {
+      const taken = outages;
+      outages = [];
+      return taken;
+    },
     close: () => end(true),
     abandon: () => end(false),
   };

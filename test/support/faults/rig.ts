@@ -1,4 +1,4 @@
-/** A hub as a process, on a PostgreSQL of its own, with agents and viewers: what the fault tests break. */
+/** A hub as a process, or several behind a balancer, on a PostgreSQL of its own, with agents and viewers: what the fault tests break. */
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -13,6 +13,7 @@ import { makeRunFolder, run, type Hostroom } from '../hostroom.ts';
 import { signInBy, type SignedIn } from '../signedIn.ts';
 import { until } from '../until.ts';
 import { judge, type Seen, type Verdict } from './checker.ts';
+import { readCluster } from './cluster.ts';
 import { startLoadAgent, type LoadAgent, type LoadAgentOptions } from './loadAgent.ts';
 import { makeOwnPostgres, type OwnPostgres } from './ownPostgres.ts';
 import { countStored, readStored } from './stored.ts';
@@ -27,6 +28,8 @@ export interface RigOptions {
   /** Stands between hub and PostgreSQL: gives the port that the hub uses. */
   databaseThrough?: (port: number) => Promise<number>;
   environment?: Readonly<Record<string, string>>;
+  /** So many by `npm run cluster`, in place of one hub alone. */
+  replicas?: number;
 }
 
 export interface RealAgent {
@@ -42,7 +45,7 @@ export interface RealAgent {
 export interface Rig {
   folder: string;
   postgres: OwnPostgres;
-  /** The hub that runs now; its addresses stay the same over restarts. */
+  /** The hub that runs now, or the balancer with all behind it; its addresses stay the same over restarts. */
   hub: Hostroom;
   /** SIGKILL to the hub alone. */
   killHub(): Promise<void>;
@@ -53,7 +56,7 @@ export interface Rig {
   sql: Pool;
   /** Bytes of memory of the hub's process. */
   hubMemory(): number;
-  /** One number of the hub's `/metrics`, 0 where it is not there. */
+  /** One number of the hub's `/metrics`, the sum of those of all replicas that run, 0 where it is not there. */
   metric(name: string, labels?: string): Promise<number>;
   /** A token with which so many agents may enrol. */
   enrolmentToken(uses: number): Promise<string>;
@@ -64,8 +67,8 @@ export interface Rig {
   view(hosts: readonly string[], hubUrl?: string): Promise<Viewer>;
   /** Whether the hub still runs. */
   isUp(): boolean;
-  /** Reads everything back and compares. */
-  verdict(agents: readonly LoadAgent[], viewers?: readonly Viewer[]): Promise<Verdict>;
+  /** Reads everything back and compares; `settled` as in the checker. */
+  verdict(agents: readonly LoadAgent[], viewers?: readonly Viewer[], settled?: boolean): Promise<Verdict>;
 }
 
 const root = join(import.meta.dirname, '../../..');
@@ -89,7 +92,8 @@ export async function startRig(whenDone: WhenDone, options: RigOptions = {}): Pr
   };
   let isOver = true;
   const startHub = async (): Promise<Hostroom> => {
-    const started = await run(join(folder, 'data'), { environment });
+    const cluster = { program: 'clusterMain', args: ['--replicas', String(options.replicas)] } as const;
+    const started = await run(join(folder, 'data'), { environment, ...(options.replicas ? cluster : {}) });
     isOver = false;
     void started.ended.then(() => (isOver = true));
     await started.ready();
@@ -138,9 +142,9 @@ export async function startRig(whenDone: WhenDone, options: RigOptions = {}): Pr
     },
     hubMemory: () => residentBytes(rig.hub.child.pid!),
     async metric(name, labels = '') {
-      const text = await (await fetch(`${hub.opsUrl}/metrics`)).text();
-      const line = text.split('\n').find((one) => one.startsWith(`${name}${labels} `));
-      return Number(line?.split(' ').at(-1) ?? 0);
+      const all = options.replicas ? readCluster(folder).replicas.map(({ opsUrl }) => opsUrl) : [hub.opsUrl];
+      const counts = await Promise.all(all.map((opsUrl) => readMetric(opsUrl, name, labels)));
+      return counts.reduce((sum, count) => sum + count, 0);
     },
     async enrolmentToken(uses) {
       const { token, hash } = newOpaqueToken();
@@ -175,13 +179,14 @@ export async function startRig(whenDone: WhenDone, options: RigOptions = {}): Pr
       return viewer;
     },
     isUp: () => !isOver,
-    async verdict(loaded, viewers = []) {
+    async verdict(loaded, viewers = [], settled = false) {
       const hosts = loaded.map((agent) => agent.host()!);
       return judge({
         sent: loaded.flatMap((agent) => agent.ledger()),
         stored: await readStored(sql, hosts),
         counted: await countStored(sql, hosts),
         views: viewers.flatMap<Seen[]>((viewer) => viewer.views()),
+        settled,
       });
     },
   };
@@ -207,6 +212,12 @@ async function refresh(hubUrl: string, cookie: string): Promise<{ accessToken: s
   if (answer.status !== 200) throw new Error(`refresh: ${answer.status} ${await answer.text()}`);
   const { accessToken } = (await answer.json()) as { accessToken: string };
   return { accessToken, cookie: /=([^;]+)/.exec(answer.headers.getSetCookie()[0] ?? '')?.[1] ?? cookie };
+}
+
+async function readMetric(opsUrl: string, name: string, labels: string): Promise<number> {
+  const text = await (await fetch(`${opsUrl}/metrics`)).text();
+  const line = text.split('\n').find((one) => one.startsWith(`${name}${labels} `));
+  return Number(line?.split(' ').at(-1) ?? 0);
 }
 
 export function residentBytes(pid: number): number {

@@ -1,0 +1,68 @@
+/** Many agents and viewers on one rig, and what became of all they sent and saw. */
+
+import type { Verdict } from './checker.ts';
+import type { LoadAgent } from './loadAgent.ts';
+import { untilDelivered, type Rig } from './rig.ts';
+import { until } from '../until.ts';
+import type { Viewer } from './viewer.ts';
+
+export interface LoadSize {
+  agents: number;
+  /** Each sees three hosts. */
+  viewers: number;
+  intervalMs: number;
+}
+
+export interface Load {
+  agents: LoadAgent[];
+  viewers: Viewer[];
+  /** The newest of each agent was acknowledged since the call. */
+  untilAllAcknowledged(withinMs?: number): Promise<void>;
+  /** Ends the sampling, waits until all is stored and shown, compares. */
+  settle(): Promise<{ verdict: Verdict; shownAfterMs: number }>;
+}
+
+const roomsEach = 3;
+const atOnce = 25;
+
+/** Through the balancer; resolves when all agents are acknowledged and all viewers are in their rooms. */
+export async function putUnderLoad(rig: Rig, { agents: agentCount, viewers: viewerCount, intervalMs }: LoadSize): Promise<Load> {
+  const agents = await rig.load(agentCount, { intervalMs });
+  const watched = Array.from({ length: viewerCount }, (_, i) =>
+    Array.from({ length: roomsEach }, (__, k) => agents[(i * roomsEach + k) % agentCount]!),
+  );
+  const viewers: Viewer[] = [];
+  for (let from = 0; from < viewerCount; from += atOnce) {
+    const some = watched.slice(from, from + atOnce).map((hosts) => rig.view(hosts.map((agent) => agent.host()!)));
+    // oxlint-disable-next-line no-await-in-loop -- people do not all come at once
+    viewers.push(...(await Promise.all(some)));
+  }
+  return makeLoad(rig, agents, viewers, watched);
+}
+
+/** `watched[i]` are the agents of `viewers[i]`, in the order of its views. */
+export function makeLoad(rig: Rig, agents: LoadAgent[], viewers: Viewer[], watched: readonly (readonly LoadAgent[])[]): Load {
+  return {
+    agents,
+    viewers,
+    async untilAllAcknowledged(withinMs = 60_000) {
+      const before = agents.map((agent) => agent.acknowledged);
+      await until(() => agents.every((agent, i) => agent.acknowledged > before[i]!), 'samples of all are acknowledged', withinMs);
+    },
+    async settle() {
+      for (const agent of agents) agent.stopSampling();
+      await untilDelivered(agents);
+      const deliveredMs = performance.now();
+      const newest = new Map(agents.map((agent) => [agent, agent.ledger().at(-1)!.seq]));
+      const isShown = (viewer: Viewer, hosts: readonly LoadAgent[]): boolean =>
+        viewer.views().every((view, k) => {
+          const last = view.at(-1);
+          return last !== undefined && 'seq' in last && last.seq === newest.get(hosts[k]!);
+        });
+      // What is not shown is for the checker to tell.
+      await until(() => viewers.every((viewer, i) => isShown(viewer, watched[i]!)), 'all is shown', 30_000).catch(() => undefined);
+      const shownAfterMs = Math.round(performance.now() - deliveredMs);
+      return { verdict: await rig.verdict(agents, viewers, true), shownAfterMs };
+    },
+  };
+}
