@@ -13,6 +13,8 @@ import { until } from '../until.ts';
 export interface OwnPostgres {
   url: string;
   port: number;
+  /** The file it logs into. */
+  logFile: string;
   /** Resolves when it accepts connections; recovers first where it was killed. */
   start(): Promise<void>;
   /** SIGKILL to the server and each of its children. */
@@ -60,6 +62,7 @@ export async function makeOwnPostgres(folder: string, settings: Readonly<Record<
   return {
     url: `postgres://hostroom:${password}@127.0.0.1:${port}/postgres`,
     port,
+    logFile: join(place.home, 'server.log'),
     async start() {
       disownPidFile(place.cluster);
       const log = openSync(join(place.home, 'server.log'), 'a');
