@@ -3,11 +3,14 @@
 import { join } from 'node:path';
 import { AgentPresence } from './actions/agentPresence.ts';
 import { Gaps } from './actions/backfill.ts';
+import { CatchUp } from './actions/catchUp.ts';
 import { FleetBoard } from './actions/fleet.ts';
 import { localEnrolment } from './actions/hosts.ts';
 import { postEvent, type EventDraft } from './actions/postEvent.ts';
 import { prepareHub } from './actions/prepareHub.ts';
 import { Outages } from './actions/outages.ts';
+import { receiveRelayed } from './actions/receiveRelayed.ts';
+import { refillRecent } from './actions/refillRecent.ts';
 import { revocations } from './actions/revocations.ts';
 import { makeSignInLink, signInLinkIfNeeded } from './actions/signInLink.ts';
 import { createApi } from './api/api.ts';
@@ -118,7 +121,8 @@ async function build(
   await prepareHub({ sql, passwords, admin: config.admin });
   const accessTokens = createAccessTokens({ keys, hub: identity.id, clock });
 
-  const { relay, notices, replica, link, presence: elsewhere } = openReplication({ config, log, metrics, closers, hubId: identity.id });
+  const replication = openReplication({ config, log, metrics, closers, hubId: identity.id });
+  const { relay, notices, replica, link, recent, presence: elsewhere } = replication;
   hub = new Hub({
     relay,
     presence: elsewhere,
@@ -127,7 +131,6 @@ async function build(
   });
   const rooms = hub;
   closers.add('hub', () => rooms.close());
-  await hub.start();
 
   writer = new SampleWriter({
     sql,
@@ -139,8 +142,9 @@ async function build(
   const commits = writer;
   degraded = () => ({ postgresql: !commits.isStoring || clock.isAway(), ...(link && { redis: link.isAway }) });
   closers.add('writer', () => commits.close());
-  const samples = new SampleStream({ sql, names });
+  const samples = new SampleStream({ sql, names, recent });
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });
+  await hub.start(receiveRelayed({ hub, samples, conversations, dropped: () => metrics.dropped('relay_record') }));
   const conversation = { sql, hub, stream: conversations, clock };
   const event = (draft: EventDraft): Promise<unknown> => {
     // Whatever becomes of a host is an event in its room.
@@ -169,6 +173,26 @@ async function build(
   notices.on('agentConnected', (connection) => presence.announcedElsewhere(connection));
   presence.start();
   closers.add('presence', () => presence.close());
+  const catchUp = new CatchUp({
+    sql,
+    hub,
+    samples,
+    conversations,
+    clock,
+    others: link && {
+      // The canary takes its time; a lost connection is known at once.
+      areAway: () => link.isAway || link.commands.status !== 'ready',
+      mayHold: (host) => !presence.isConnected(host),
+    },
+    caughtUp: metrics.caughtUp,
+    failed: background,
+  });
+  catchUp.start();
+  closers.add('catching up', () => catchUp.close());
+  link?.onBack(() => {
+    const hosts = presence.sessions().map(({ host }) => host);
+    refillRecent({ recent: recent!, samples }, hosts).catch((error: unknown) => link.isAway || background(error, 'filling Redis anew'));
+  });
   exported = () =>
     presence.sessions().map(({ host, name, group }) => ({ id: host, name, group, sample: samples.latest(host).sample ?? undefined }));
   const outages = new Outages({ hub, degraded });
@@ -190,6 +214,7 @@ async function build(
       hub,
       writer,
       stream: samples,
+      recent,
       clock,
       retentionRawMs: config.retention.rawMs,
       observe: (session, sample) => {

@@ -10,6 +10,7 @@ import { Notices } from './relay/notices.ts';
 import { MemoryPresence } from './relay/presence.ts';
 import type { Presence } from './relay/presence.ts';
 import { RedisPresence } from './relay/presenceRedis.ts';
+import { RecentSamples } from './relay/recentSamples.ts';
 import { RedisLink } from './relay/redisLink.ts';
 import type { Relay } from './relay/relay.ts';
 
@@ -20,6 +21,8 @@ export interface Replication {
   notices: Notices;
   /** Who is in the rooms on the other replicas. */
   presence: Presence;
+  /** The newest samples of all hosts; without Redis there is nobody to read them. */
+  recent: RecentSamples | undefined;
   /** Absent without REDIS_URL: then this is the only replica. */
   link: RedisLink | undefined;
 }
@@ -60,5 +63,16 @@ export function openReplication({ config, log, metrics, closers, hubId }: Replic
       })
     : new MemoryPresence();
   closers.add('presence of rooms', () => presence.close());
-  return { replica, relay, notices: relay, presence, link };
+  const recent =
+    link &&
+    new RecentSamples({
+      link,
+      dropped: (count) => metrics.dropped('recent_sample', count),
+      failed: (error, what) => {
+        metrics.error('recent_samples');
+        log.warn({ err: error, what }, 'the newest samples could not be kept in Redis; PostgreSQL is asked instead');
+      },
+    });
+  if (recent) closers.add('recent samples', () => recent.close());
+  return { replica, relay, notices: relay, presence, recent, link };
 }

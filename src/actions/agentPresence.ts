@@ -137,6 +137,10 @@ export class AgentPresence {
     this.#leaving.set(host, timer.unref());
   }
 
+  isConnected(host: string): boolean {
+    return this.#present.has(host);
+  }
+
   /** The agents connected to this replica. */
   sessions(): AgentSession[] {
     return Array.from(this.#present.values(), ({ session }) => session);

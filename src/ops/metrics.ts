@@ -37,6 +37,8 @@ export interface Metrics {
   /** A question to the directory, answered from memory or by the database. */
   lookedUp(part: string, result: 'kept' | 'loaded'): void;
   recovered(result: 'recovered' | 'unrecovered'): void;
+  /** Publications read from PostgreSQL because no record of another replica had brought them. */
+  caughtUp(kind: 'sample' | 'conversation', count: number): void;
   /** Host-minutes put into chunks, and how many of them had a chunk that late samples were merged into. */
   sealed(minutes: number, merged: number): void;
   /** One transaction of sealing. */
@@ -111,6 +113,9 @@ export function createMetrics(sources: MetricSources): Metrics {
     ['part', 'result'],
   );
   const recoveries = counter('recoveries_total', 'Subscriptions that asked for recovery, by result.', ['result']);
+  const caughtUp = counter('caught_up_total', 'Publications of other replicas that came through PostgreSQL, not through the relay.', [
+    'kind',
+  ]);
   const commit = histogram('sample_commit_seconds', 'Time from the arrival of a sample to its commit.', steps(0.001, 5));
   const deliver = histogram('deliver_seconds', 'Time from arrival to socket write.', steps(0.0001, 0.5));
   const relay = histogram('relay_seconds', 'Time of a publication between replicas.', steps(0.0001, 0.5));
@@ -142,6 +147,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     slowClientClosed: () => slow.inc(),
     lookedUp: (part, result) => lookups.inc({ part, result }),
     recovered: (result) => recoveries.inc({ result }),
+    caughtUp: (kind, count) => caughtUp.inc({ kind }, count),
     sealed: (minutes, late) => {
       sealed.inc(minutes);
       merged.inc(late);

@@ -6,6 +6,7 @@ import type { Sql } from '../db/database.ts';
 import type { Range, Stream, StreamEntry, StreamPage } from '../hub/stream.ts';
 import { tryParse } from '../lib/json.ts';
 import { checkAgentPublication } from '../protocol/checks.ts';
+import type { Position } from '../protocol/commands.ts';
 import type { AgentPublication, Processes, Sample } from '../protocol/kinds.ts';
 import { parseRoom } from '../protocol/rooms.ts';
 import type { RecentSamples } from '../relay/recentSamples.ts';
@@ -27,7 +28,7 @@ export interface SampleStreamOptions {
   /** Those that others learned already. */
   names?: MetricNames;
   /** The cache that all replicas fill; absent where there is one replica, which then has heard everything itself. */
-  recent?: Pick<RecentSamples, 'read'>;
+  recent?: Pick<RecentSamples, 'read' | 'forget'>;
   /** All hosts together; each gets an equal part, at most 1 MiB. */
   maxBytes?: number;
   /** Beyond it, the host heard of longest ago is forgotten; PostgreSQL still has it. */
@@ -61,7 +62,7 @@ export class SampleStream implements Stream {
   readonly trustsAhead = true;
   readonly #sql: Sql;
   readonly #names: MetricNames;
-  readonly #recent: Pick<RecentSamples, 'read'> | undefined;
+  readonly #recent: Pick<RecentSamples, 'read' | 'forget'> | undefined;
   readonly #maxBytes: number;
   readonly #maxHosts: number;
   /** By host id, the one heard of longest ago first. */
@@ -108,13 +109,23 @@ export class SampleStream implements Stream {
     return newestRun(this.#rings.get(host)?.entries ?? []).map(({ data }) => data);
   }
 
+  /** What memory has of a host above a position, ascending; of another boot, or where there is no position, only the newest. */
+  beyond(host: string, position: Position | undefined): (StreamEntry & { epoch: string })[] {
+    const { boot = '', entries = [] } = this.#rings.get(host) ?? {};
+    const isSame = position?.epoch === boot;
+    const beyond = isSame ? newestRun(entries).filter(({ offset }) => offset > position.offset) : entries.slice(-1);
+    return beyond.map((entry) => ({ ...entry, epoch: boot }));
+  }
+
   /** Milliseconds since something was heard of the host; Infinity where nothing was. */
   silentMs(host: string): number {
     return performance.now() - (this.#rings.get(host)?.heardMs ?? -Infinity);
   }
 
+  /** Forgets a host that was deleted, in the cache as well. */
   forget(host: string): void {
     this.#rings.delete(host);
+    this.#recent?.forget(host);
   }
 
   /** Answers from memory where that is enough, then from the cache, then from PostgreSQL. */
