@@ -26,7 +26,7 @@ import { answerRetries } from './idempotency.ts';
 import { meRoutes } from './me.ts';
 import { collectMethods } from './methods.ts';
 import { describeApi } from './openapi.ts';
-import { sendProblem } from './problems.ts';
+import { refuseUnread, sendProblem } from './problems.ts';
 import { replicaRoutes } from './replicas.ts';
 import type { ReplicaNeeds } from './replicas.ts';
 import { roomRoutes } from './rooms.ts';
@@ -73,6 +73,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
     keepAliveTimeout: 65_000,
     forceCloseConnections: 'idle',
     http: { headersTimeout: 10_000, maxHeaderSize: 8_192, connectionsCheckingInterval: 2_000 },
+    clientErrorHandler: refuseUnread,
     // Refusals of the router and of bodies that are no JSON look like all others.
     frameworkErrors: (error, request, reply) => void problem(error, request, reply),
   });

@@ -1,9 +1,12 @@
 /** Turns everything that goes wrong in a request into problem details (RFC 9457). */
 
+import { STATUS_CODES } from 'node:http';
+import type { Socket } from 'node:net';
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { isAway } from '../db/database.ts';
 import { AppError, faults } from '../errors.ts';
 import type { FaultCode } from '../errors.ts';
+import { newId } from '../lib/id.ts';
 import { idPattern, namePattern } from '../protocol/rest.ts';
 import type { Problem } from '../protocol/rest.ts';
 
@@ -49,6 +52,21 @@ export function sendProblem(
     .header('cache-control', 'no-store')
     .send(Buffer.from(JSON.stringify(problem)));
 }
+
+/** Answers what no route gets to see: a head too long or too slow, or no HTTP at all. The connection ends. */
+export function refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (socket.destroyed || error.code === 'ECONNRESET') return;
+  const code = unread[error.code ?? ''] ?? 'invalid';
+  const { status, title } = faults[code];
+  const problem: Problem = { type: 'about:blank', title, status, code, detail: title, request: newId() };
+  const body = JSON.stringify(problem);
+  const head = [`HTTP/1.1 ${status} ${STATUS_CODES[status]}`, 'Content-Type: application/problem+json', `Content-Length: ${body.length}`];
+  if (socket.writable) socket.write(`${[...head, 'Connection: close'].join('\r\n')}\r\n\r\n${body}`);
+  socket.destroy(error);
+}
+
+/** By the codes of Node's parser. */
+const unread: Record<string, FaultCode> = { HPE_HEADER_OVERFLOW: 'head_too_large', ERR_HTTP_REQUEST_TIMEOUT: 'too_slow' };
 
 /** What a pattern wants, said for people. */
 const remedies = new Map<string, string>([

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import type { Sample } from '../../src/protocol/kinds.ts';
 import { BrowserSocket } from '../support/browserSocket.ts';
 import { freshDatabase } from '../support/database.ts';
-import { sized } from '../support/faults/scale.ts';
+import { printFigures, sized } from '../support/faults/scale.ts';
 import { connectAgent } from '../support/samples.ts';
 import { startTestHub } from '../support/testHub.ts';
 import { until } from '../support/until.ts';
@@ -42,6 +42,7 @@ test(
     process.stdout.write(`shuffled samples: seed ${seed}\n`);
     const hub = await startTestHub(onTestFinished, { database: await freshDatabase(onTestFinished) });
     const person = await hub.addPerson('viewer');
+    const figures = { hosts: 0, sent: 0, stored: 0, seen: 0, toldOfHoles: 0 };
     await fc.assert(
       fc.asyncProperty(disordered, async (order) => {
         const host = await hub.addHost();
@@ -73,11 +74,17 @@ test(
         });
         expect(seen).toEqual([...new Set(seen)].toSorted((a, b) => a - b));
         if (unrecovered === 0) expect(seen).toHaveLength(count + 2);
+        figures.hosts += 1;
+        figures.sent += order.length + 2;
+        figures.stored += stored.length + 1;
+        figures.seen += seen.length;
+        figures.toldOfHoles += unrecovered;
         client.disconnect();
         await agent.client.close();
       }),
       { seed, numRuns: hosts, endOnFailure: true },
     );
+    printFigures('R12 duplicates and disorder', figures);
   },
   sized(120_000, 900_000),
 );

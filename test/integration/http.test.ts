@@ -257,6 +257,12 @@ test.each([
   ['a folded header', 'GET / HTTP/1.1\r\nHost: x\r\nX: a\r\n b\r\nConnection: close\r\n\r\n', /^HTTP\/1\.1 400/],
 ])('the server closes on %s', async (_, text, answer) => expect(await bare(text)).toMatch(answer));
 
+test('what the server refuses unread is told as a problem too', async () => {
+  const answer = await fetch(`${hub.url}/api/v1/hosts?limit=${'1'.repeat(10_000)}`);
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([431, 'application/problem+json']);
+  expect(await answer.json()).toMatchObject({ status: 431, code: 'head_too_large' });
+});
+
 test('a request with 1,000 headers harms nobody', async () => {
   const headers = Array.from({ length: 1_000 }, (_, i) => `a${i}:b`).join('\r\n');
   expect(await bare(`GET /api/v1/time HTTP/1.1\r\nHost: x\r\n${headers}\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 (200|431)/);
