@@ -48,10 +48,11 @@ export class Hub {
   readonly #slow: SlowClients;
   readonly #delivery: Delivery;
   readonly #here: RoomsHere = {
-    has: (name) => this.#rooms.has(name),
-    [Symbol.iterator]: () => this.#rooms.keys(),
+    has: (name) => (this.#rooms.get(name)?.members.size ?? 0) > 0,
+    [Symbol.iterator]: () => this.#followedRooms(),
   };
-  #followDue = false;
+  /** Rooms whose first member came, or whose last one left, which the relay is not told yet. */
+  #changed = new Set<string>();
 
   constructor(options: HubOptions) {
     this.#options = options;
@@ -167,6 +168,7 @@ export class Hub {
     const room = this.#open(name);
     const membership = new Membership(client, room, grant);
     room.join(membership);
+    if (room.members.size === 1) this.#follow(name);
     client.rooms.set(name, membership);
     room.stream = grant.stream;
     room.joinLeave = grant.joinLeave;
@@ -252,6 +254,7 @@ export class Hub {
     client.rooms.delete(room.name);
     if (membership.state !== 'joining') this.presence.tell(room, 'leave', client.identity, membership.info, membership.announced);
     if (room.members.size === 0) {
+      this.#follow(room.name);
       // Without members nobody keeps the position up to date.
       room.order = new Order();
       room.stopWaiting();
@@ -264,24 +267,26 @@ export class Hub {
     if (!room) {
       room = new Room(name, this.#turn, this.#metrics);
       this.#rooms.set(name, room);
-      this.#follow();
     }
     return room;
   }
 
   #forgetIfEmpty(room: Room): void {
-    if (!room.isEmpty) return;
-    if (this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
-    this.#follow();
+    if (room.isEmpty && this.#rooms.get(room.name) === room) this.#rooms.delete(room.name);
   }
 
-  /** Tells the relay which rooms have members here, once for all changes of the same moment. */
-  #follow(): void {
-    if (this.#followDue) return;
-    this.#followDue = true;
+  *#followedRooms(): Generator<string> {
+    for (const { name, members } of this.#rooms.values()) if (members.size > 0) yield name;
+  }
+
+  /** Tells the relay that a room has members here now, or none any more, once for all changes of the same moment. */
+  #follow(name: string): void {
+    this.#changed.add(name);
+    if (this.#changed.size > 1) return;
     queueMicrotask(() => {
-      this.#followDue = false;
-      this.#relay.follow(this.#here);
+      const changed = this.#changed;
+      this.#changed = new Set();
+      this.#relay.follow(this.#here, changed);
     });
   }
 }

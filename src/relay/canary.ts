@@ -3,8 +3,8 @@
 export interface CanaryOptions {
   /** Publishes to the channel that this replica follows itself. */
   send: (text: string) => Promise<unknown>;
-  /** Redis went away, or is back. */
-  changed: (away: boolean) => void;
+  /** `state` is another one. */
+  changed: () => void;
   /** What is sent is taken but does not arrive: the subscription is to be made anew. */
   deaf: () => void;
   /** The way there and back. */
@@ -14,6 +14,9 @@ export interface CanaryOptions {
   silentMs?: number;
 }
 
+/** `unknown` until the first one has come back, or was missed. */
+export type CanaryState = 'unknown' | 'there' | 'away';
+
 export class Canary {
   readonly #options: CanaryOptions;
   readonly #timer: NodeJS.Timeout;
@@ -21,7 +24,7 @@ export class Canary {
   /** Sent and not seen again, by number, with the time of sending; at most as many as fly within `silentMs`, and one more. */
   readonly #flying = new Map<string, number>();
   #count = 0;
-  #state: 'unknown' | 'there' | 'away' = 'unknown';
+  #state: CanaryState = 'unknown';
   #lastArrivalMs = performance.now();
   #lastRenewalMs = performance.now();
 
@@ -31,9 +34,8 @@ export class Canary {
     this.#timer = setInterval(() => this.#beat(), options.everyMs ?? 1_000);
   }
 
-  /** True until the first one has come back. */
-  get isAway(): boolean {
-    return this.#state !== 'there';
+  get state(): CanaryState {
+    return this.#state;
   }
 
   /** A text of the channel. Anything but a canary of this replica that still flies is nobody's proof. */
@@ -77,9 +79,9 @@ export class Canary {
     this.#options.deaf();
   }
 
-  #set(state: 'there' | 'away'): void {
+  #set(state: CanaryState): void {
     if (state === this.#state) return;
     this.#state = state;
-    this.#options.changed(state === 'away');
+    this.#options.changed();
   }
 }

@@ -34,7 +34,8 @@ export function openClient(address: RedisAddress, use: 'commands' | 'subscriber'
       redisOptions: common,
       enableOfflineQueue: false,
       shardedSubscribers: use === 'subscriber',
-      clusterRetryStrategy: retryMs,
+      // A subscriber that lost all nodes is made anew: its channels would be doubled.
+      clusterRetryStrategy: use === 'commands' ? retryMs : null,
       slotsRefreshTimeout: 2_000,
       slotsRefreshInterval: 5_000,
       // Together longer than a command may take, so its own timeout ends it.

@@ -12,12 +12,17 @@ export interface RedisLinkOptions {
   hub: string;
   /** The id of this process. */
   replica: string;
-  log: { info(details: object, message: string): void; warn(details: object, message: string): void };
+  log: Record<'info' | 'warn' | 'error', (details: object, message: string) => void>;
   /** The way of a canary through Redis and back to this replica. */
   roundTripSeconds?: (seconds: number) => void;
+  /** The subscription was cut and made anew, so quickly that Redis does not count as away. */
+  interrupted?: () => void;
   /** For tests: how often a canary flies, and after how long without one Redis counts as away. */
   canary?: { everyMs: number; silentMs: number };
 }
+
+/** On a Cluster, rooms are spread over so many groups, each on the node of its slot. */
+const clusterGroups = 16;
 
 /**
  * Opening never waits and never fails: while Redis is away the link is `isAway`, commands reject at once, and connecting goes on.
@@ -30,10 +35,13 @@ export class RedisLink {
   /** What all keys and channels of this hub begin with: `<prefix>:<rest>`. */
   readonly prefix: string;
   readonly #options: RedisLinkOptions;
-  readonly #canary: Canary;
+  /** By channel: one for each group of rooms. */
+  readonly #canaries = new Map<string, Canary>();
   readonly #subscriber: Subscriber;
-  readonly #away = new Set<() => void>();
-  readonly #back = new Set<() => void>();
+  readonly #awayHandlers: (() => void)[] = [];
+  readonly #backHandlers: (() => void)[] = [];
+  #heard: (channel: string, text: string) => void = () => undefined;
+  #state: 'unknown' | 'there' | 'away' = 'unknown';
   #lastError = 'nothing comes back';
 
   constructor(options: RedisLinkOptions) {
@@ -42,33 +50,27 @@ export class RedisLink {
     // The end of a UUIDv7 is random.
     this.prefix = `hostroom:${options.hub.slice(-12)}`;
     this.commands = this.#open('commands');
-    this.#canary = new Canary({
-      send: (text) => this.publish(this.#canaryChannel, text),
-      changed: (away) => this.#changed(away),
-      deaf: () => this.#subscriber.renew(),
-      seconds: options.roundTripSeconds,
-      ...options.canary,
+    this.#subscriber = new Subscriber({
+      open: () => this.#open('subscriber'),
+      heard: (channel, text) => this.#arrived(channel, text),
+      followed: () => this.#followed(),
     });
-    this.#subscriber = this.subscriber(
-      (_, text) => this.#canary.arrived(text),
-      () => this.#canary.fly(),
-    );
-    this.#subscriber.follow(this.#canaryChannel);
+    for (let group = 0; group < (this.isCluster ? clusterGroups : 1); group++) this.#addCanary(group);
   }
 
-  /** True until the first canary has come back. */
+  /** True until every canary has come back once. */
   get isAway(): boolean {
-    return this.#canary.isAway;
+    return this.#state !== 'there';
   }
 
   /** Runs each time Redis goes away, also when it is not there at the start. */
   onAway(handler: () => void): void {
-    this.#away.add(handler);
+    this.#awayHandlers.push(handler);
   }
 
-  /** Runs each time Redis is back, the first time included: what was told meanwhile is lost. */
+  /** Runs each time Redis is back, the first time included, and after each cut of the subscription: what was told meanwhile is lost. */
   onBack(handler: () => void): void {
-    this.#back.add(handler);
+    this.#backHandlers.push(handler);
   }
 
   /** A key of this hub. On a Cluster, keys with the same `tag` live on one node, so one command may use them together. */
@@ -76,31 +78,96 @@ export class RedisLink {
     return `${this.prefix}:{${tag}}:${what}`;
   }
 
-  /** Rejects while Redis is away. Give messages of one channel to one call at a time: their order is kept. */
-  publish(channel: string, text: string): Promise<unknown> {
-    return this.commands instanceof Cluster ? this.commands.spublish(channel, text) : this.commands.publish(channel, text);
+  /** The group of a room: rooms of one group may share a command. */
+  group(room: string): number {
+    if (!this.isCluster) return 0;
+    let hash = 0;
+    for (let at = 0; at < room.length; at++) hash = (Math.imul(hash, 31) + room.charCodeAt(at)) >>> 0;
+    return hash % clusterGroups;
   }
 
-  /** Further channels over a connection of their own; closed by whoever asked. */
-  subscriber(heard: (channel: string, text: string) => void, followed?: () => void): Subscriber {
-    return new Subscriber({ open: () => this.#open('subscriber'), heard, followed });
+  /** What carries a room. */
+  channel(room: string): string {
+    return this.key(`r${this.group(room)}`, room);
+  }
+
+  /** Where the newest records of a room are kept. */
+  keptKey(room: string): string {
+    return this.key(`r${this.group(room)}`, `kept:${room}`);
+  }
+
+  /** For the relay: takes what arrives in the channels it follows. */
+  hear(heard: (channel: string, text: string) => void): void {
+    this.#heard = heard;
+  }
+
+  follow(channels: readonly string[]): void {
+    this.#subscriber.follow(channels);
+  }
+
+  unfollow(channels: readonly string[]): void {
+    this.#subscriber.unfollow(channels);
   }
 
   async close(): Promise<void> {
-    this.#canary.close();
+    for (const canary of this.#canaries.values()) canary.close();
     await this.#subscriber.close();
     await closeClient(this.commands);
   }
 
-  get #canaryChannel(): string {
-    return this.key(this.#options.replica, 'canary');
+  #addCanary(group: number): void {
+    const channel = this.key(`r${group}`, `canary:${this.#options.replica}`);
+    const canary = new Canary({
+      send: (text) => this.#publish(channel, text),
+      changed: () => this.#look(),
+      deaf: () => this.#subscriber.renew(),
+      seconds: this.#options.roundTripSeconds,
+      ...this.#options.canary,
+    });
+    this.#canaries.set(channel, canary);
+    this.#subscriber.follow([channel]);
   }
 
-  #changed(away: boolean): void {
+  /** Async, so that a client that throws rejects. */
+  async #publish(channel: string, text: string): Promise<void> {
+    await (this.commands instanceof Cluster ? this.commands.spublish(channel, text) : this.commands.publish(channel, text));
+  }
+
+  #arrived(channel: string, text: string): void {
+    const canary = this.#canaries.get(channel);
+    if (canary) canary.arrived(text);
+    else this.#heard(channel, text);
+  }
+
+  #followed(): void {
+    for (const canary of this.#canaries.values()) canary.fly();
+    // Else the canaries will tell.
+    if (this.isAway) return;
+    this.#options.interrupted?.();
+    this.#tell(this.#backHandlers);
+  }
+
+  /** Away is who misses one of its canaries; there, who has seen all of them. */
+  #look(): void {
+    const states = [...this.#canaries.values()].map(({ state }) => state);
+    const state = states.includes('away') ? 'away' : states.includes('unknown') ? 'unknown' : 'there';
+    if (state === this.#state || state === 'unknown') return;
+    this.#state = state;
     const { log } = this.#options;
-    if (away) log.warn({ reason: this.#lastError }, 'Redis is away; other replicas are seen through PostgreSQL until it is back');
+    if (state === 'away')
+      log.warn({ reason: this.#lastError }, 'Redis is away; other replicas are seen through PostgreSQL until it is back');
     else log.info({}, 'Redis is there');
-    for (const handler of away ? this.#away : this.#back) handler();
+    this.#tell(state === 'away' ? this.#awayHandlers : this.#backHandlers);
+  }
+
+  #tell(handlers: readonly (() => void)[]): void {
+    for (const handler of handlers) {
+      try {
+        handler();
+      } catch (error) {
+        this.#options.log.error({ err: error }, 'what follows from the state of Redis failed');
+      }
+    }
   }
 
   #open(use: 'commands' | 'subscriber'): RedisClient {

@@ -17,6 +17,8 @@ export interface RelayRecord {
 
 /** Rooms that every replica follows without being asked begin with this. */
 export const alwaysFollowed = '~';
+/** All of those there are. */
+export const betweenReplicas = ['~notices', '~fleet'] as const;
 
 /** The rooms with members on one replica, as they are whenever it is asked. */
 export interface RoomsHere extends Iterable<string> {
@@ -32,7 +34,7 @@ export interface RoomsHere extends Iterable<string> {
 export interface Relay {
   start(deliver: (room: string, record: RelayRecord) => void): Promise<void>;
   publish(room: string, record: RelayRecord): void;
-  /** Called after the rooms with members on this replica changed; must not walk through them all each time. */
-  follow(rooms: RoomsHere): void;
+  /** Called after the rooms with members on this replica changed; `changed` names those that may have, all where it is absent. */
+  follow(rooms: RoomsHere, changed?: Iterable<string>): void;
   close(): Promise<void>;
 }

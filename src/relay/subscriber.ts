@@ -20,6 +20,7 @@ export class Subscriber {
   readonly #ping: NodeJS.Timeout;
   #client: RedisClient;
   #isReady = false;
+  #isClosed = false;
   #again: NodeJS.Timeout | undefined;
 
   constructor(options: SubscriberOptions) {
@@ -28,14 +29,15 @@ export class Subscriber {
     this.#ping = setInterval(() => this.#sendPing(), pingMs);
   }
 
-  follow(channel: string): void {
-    if (this.#channels.has(channel)) return;
-    this.#channels.add(channel);
-    if (this.#isReady) this.#send('follow', [channel]);
+  follow(channels: readonly string[]): void {
+    const fresh = channels.filter((channel) => !this.#channels.has(channel));
+    for (const channel of fresh) this.#channels.add(channel);
+    if (this.#isReady) this.#send('follow', fresh);
   }
 
-  unfollow(channel: string): void {
-    if (this.#channels.delete(channel) && this.#isReady) this.#send('unfollow', [channel]);
+  unfollow(channels: readonly string[]): void {
+    const known = channels.filter((channel) => this.#channels.delete(channel));
+    if (this.#isReady) this.#send('unfollow', known);
   }
 
   /** Leaves the connection for a new one, whatever it says of itself. */
@@ -48,6 +50,7 @@ export class Subscriber {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearInterval(this.#ping);
     clearTimeout(this.#again);
     this.#channels.clear();
@@ -66,6 +69,13 @@ export class Subscriber {
     client.on('close', () => {
       if (isCurrent()) this.#isReady = false;
     });
+    client.on('end', () => {
+      if (isCurrent()) this.#renewLater();
+    });
+    // A node of a Cluster was lost, and its channels are followed elsewhere.
+    client.on('subscribersReady', () => {
+      if (isCurrent() && this.#isReady) this.#options.followed?.();
+    });
     client.on(client instanceof Cluster ? 'smessage' : 'message', (channel: string, text: string) => {
       if (isCurrent()) this.#options.heard(channel, text);
     });
@@ -79,11 +89,14 @@ export class Subscriber {
       () => done?.(),
       () => {
         // Half a subscription would be deaf in silence.
-        if (client !== this.#client || !this.#isReady) return;
-        clearTimeout(this.#again);
-        this.#again = setTimeout(() => this.renew(), againMs);
+        if (client === this.#client && this.#isReady) this.#renewLater();
       },
     );
+  }
+
+  #renewLater(): void {
+    clearTimeout(this.#again);
+    if (!this.#isClosed) this.#again = setTimeout(() => this.renew(), againMs * (0.5 + Math.random()));
   }
 
   #sendPing(): void {
@@ -92,11 +105,22 @@ export class Subscriber {
   }
 }
 
+/** Channels that share a hash tag share a command; without a Cluster all may. */
 async function request(client: RedisClient, what: 'follow' | 'unfollow', channels: readonly string[]): Promise<void> {
   if (!(client instanceof Cluster)) {
-    await (what === 'follow' ? client.subscribe(...channels) : client.unsubscribe(...channels));
+    await inParts(channels, (part) => (what === 'follow' ? client.subscribe(...part) : client.unsubscribe(...part)));
     return;
   }
-  // Channels of different slots cannot share a command.
-  await Promise.all(channels.map((channel) => (what === 'follow' ? client.ssubscribe(channel) : client.sunsubscribe(channel))));
+  const groups = Map.groupBy(channels, (channel) => channel.slice(0, channel.indexOf('}')));
+  const each = [...groups.values()].map((group) =>
+    inParts(group, (part) => (what === 'follow' ? client.ssubscribe(...part) : client.sunsubscribe(...part))),
+  );
+  await Promise.all(each);
+}
+
+/** A command of many thousand names would hold up everything behind it. */
+async function inParts(channels: readonly string[], ask: (part: string[]) => Promise<unknown>): Promise<void> {
+  const parts: Promise<unknown>[] = [];
+  for (let from = 0; from < channels.length; from += 500) parts.push(ask(channels.slice(from, from + 500)));
+  await Promise.all(parts);
 }
