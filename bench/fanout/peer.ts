@@ -6,6 +6,10 @@ import type { Running } from '../support/processes.ts';
 export interface Wiring {
   /** Arguments of bench/native/load.c beyond those of the scenario. */
   args: string[];
+  /** Arguments for clients that are in so many rooms each; absent: the peer does without such clients. */
+  watch?: (rooms: number) => string[];
+  /** Connections that one such client needs, where one cannot have all rooms. */
+  watchParts?: number;
 }
 
 export interface Peer {
@@ -14,7 +18,9 @@ export interface Peer {
   missing(): string | undefined;
   /** Starts the server on the port, on core 0. `messageBytes` is the size of one published message. */
   start(port: number, messageBytes: number): Promise<Running>;
-  /** How clients connect, join `room0`, `room1`, …, and publish `message` into `room0`. */
+  /** Starts two servers that work together, on core 0; absent: it is not compared there. */
+  startPair?(port: number): Promise<Running>;
+  /** How clients connect, join the room of their number, and publish `message` into that of the publisher's. */
   wiring(message: string): Wiring;
 }
 

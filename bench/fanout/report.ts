@@ -9,14 +9,16 @@ export type Rounds = Map<string, Map<string, Measured[]>>;
 type Field = keyof Measured;
 
 const our = 'hostroom';
+const loaded = ['S1r', 'S1w', 'S1w40', 'S2', 'S4', 'G7a', 'G7b'];
 const columns: { title: string; field: Field; of: readonly string[] }[] = [
-  { title: 'CPU µs per delivery', field: 'cpuUsPerDelivery', of: ['S1r', 'S1w', 'S1w40', 'G7a', 'G7b'] },
-  { title: 'deliveries/s', field: 'deliveriesPerSecond', of: ['S1r', 'S1w', 'S1w40', 'G7a', 'G7b'] },
-  { title: 'p50 µs', field: 'p50Us', of: ['S1r', 'S1w', 'S1w40', 'G7a', 'G7b'] },
-  { title: 'p99 µs', field: 'p99Us', of: ['S1r', 'S1w', 'S1w40', 'G7a', 'G7b'] },
+  { title: 'CPU µs per delivery', field: 'cpuUsPerDelivery', of: loaded },
+  { title: 'share of a core', field: 'coreShare', of: ['S2', 'S4'] },
+  { title: 'deliveries/s', field: 'deliveriesPerSecond', of: loaded },
+  { title: 'p50 µs', field: 'p50Us', of: loaded },
+  { title: 'p99 µs', field: 'p99Us', of: loaded },
   { title: 'KiB per connection', field: 'kibPerConnection', of: ['S3'] },
   { title: 'peak RSS KiB', field: 'rssPeakKiB', of: ['G7a', 'G7b'] },
-  { title: 'load busy', field: 'loadBusy', of: ['S1r', 'S1w', 'S1w40', 'G7a', 'G7b'] },
+  { title: 'load busy', field: 'loadBusy', of: loaded },
 ];
 
 const valuesOf = (rounds: Rounds, scenario: string, peer: string, field: Field): number[] =>
@@ -56,6 +58,13 @@ const goals: readonly Goal[] = [
   { name: 'G3', scenario: 'S1w40', field: 'cpuUsPerDelivery', against: { peer: 'coalescing floor' }, most: 1.5 },
   { name: 'G3', scenario: 'S1w40', field: 'cpuUsPerDelivery', against: { peer: 'NATS' }, most: 0.6 },
   { name: 'G3', scenario: 'S1w40', field: 'deliveriesPerSecond', least: 2_500_000 },
+  { name: 'G4', scenario: 'S2', field: 'coreShare', most: 0.07 },
+  { name: 'G4', scenario: 'S2', field: 'coreShare', against: { peer: 'socket.io' }, most: 0.6 },
+  { name: 'G4', scenario: 'S2', field: 'coreShare', against: { peer: 'Nchan' }, most: 0.9 },
+  { name: 'G4', scenario: 'S2', field: 'p99Us', most: 25_000 },
+  { name: 'G5', scenario: 'S4', field: 'cpuUsPerDelivery', against: { peer: 'socket.io' }, most: 0.5 },
+  { name: 'G5', scenario: 'S4', field: 'cpuUsPerDelivery', against: { peer: 'Nchan' }, most: 0.35 },
+  { name: 'G5', scenario: 'S4', field: 'p99Us', most: 45_000 },
   { name: 'G6', scenario: 'S3', field: 'kibPerConnection', most: 10 },
   { name: 'G6', scenario: 'S3', field: 'kibPerConnection', against: { peer: 'socket.io' }, most: 0.7 },
   { name: 'G7', scenario: 'G7b', field: 'p99Us', against: { scenario: 'G7a' }, most: 1.15 },

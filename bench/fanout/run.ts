@@ -39,7 +39,8 @@ const rounds: Rounds = new Map();
 /** The floors keep no state to speak of, and only servers with queues of their own can be hurt by a stalled reader. */
 function takesPart(peer: Peer, scenario: Scenario): boolean {
   if (scenario.name.startsWith('G7')) return peer === hostroom || peer === plainWs || peer === socketIo;
-  if (scenario.name === 'S3') return peer !== kernelFloor && peer !== coalescingFloor;
+  if (scenario.pair) return peer.startPair !== undefined;
+  if (scenario.name === 'S2' || scenario.name === 'S3') return peer !== kernelFloor && peer !== coalescingFloor;
   return peer !== coalescingFloor || scenario.window > 0;
 }
 

@@ -3,6 +3,7 @@
 import { compileNative } from '../support/native.ts';
 import { freePort, runLoad } from '../support/processes.ts';
 import { type Peer, samplePayload } from './peer.ts';
+import { roomBase } from './servers/hostroomRooms.ts';
 
 export interface Scenario {
   name: string;
@@ -18,6 +19,12 @@ export interface Scenario {
   seconds: number;
   /** Clients among them that join and then never read. */
   stalled: number;
+  /** Each publishes into a room of its own, in turn; `rate` is that of all together. */
+  publishers: number;
+  /** Clients beside the others that are in all rooms. */
+  watchers: number;
+  /** Two servers that work together: what is published at one is read at the other. */
+  pair: boolean;
   /** One client in this many, a power of two, measures latency. */
   sampleEvery: number;
 }
@@ -31,6 +38,9 @@ const oneRoom = {
   warmupSeconds: 2,
   seconds: 6,
   stalled: 0,
+  publishers: 1,
+  watchers: 0,
+  pair: false,
   sampleEvery: 1,
 };
 /** Enough bytes for a stalled reader to overflow every buffer on the way. */
@@ -49,6 +59,27 @@ export const scenarios: readonly Scenario[] = [
     warmupSeconds: 3,
     seconds: 0.1,
   },
+  {
+    ...oneRoom,
+    name: 'S2',
+    title: '1 000 agents at 1 Hz, 2 000 readers of one room each, 5 readers of all',
+    clients: 2_000,
+    rooms: 1_000,
+    publishers: 1_000,
+    watchers: 5,
+    rate: 1_000,
+    warmupSeconds: 4,
+  },
+  {
+    ...oneRoom,
+    name: 'S4',
+    title: 'two replicas, 1 000 publishes/s, each read at the other replica',
+    rooms: 1_000,
+    publishers: 1_000,
+    pair: true,
+    rate: 1_000,
+    warmupSeconds: 4,
+  },
   { ...large, name: 'G7a', title: '100 readers, 2 kB, 400 messages/s', clients: 100 },
   { ...large, name: 'G7b', title: 'the same beside one stalled reader', clients: 101, stalled: 1 },
 ];
@@ -57,6 +88,8 @@ export const scenarios: readonly Scenario[] = [
 export interface Measured {
   /** CPU of all server processes, user and system. */
   cpuUsPerDelivery: number;
+  /** The same as a share of one core. */
+  coreShare: number;
   deliveriesPerSecond: number;
   /** How busy the load generator's core was, 0…1: near 1 the figures are its own. */
   loadBusy: number;
@@ -88,12 +121,19 @@ interface Report {
 export async function measure(peer: Peer, scenario: Scenario, seconds = scenario.seconds): Promise<Measured> {
   const load = compileNative('load');
   const message = samplePayload(scenario.messageBytes);
-  const server = await peer.start(await freePort(), message.length);
+  const { args, watch = () => [], watchParts = 1 } = peer.wiring(message);
+  const server = await (scenario.pair ? peer.startPair?.(await freePort()) : peer.start(await freePort(), message.length));
+  if (!server) throw new Error('does not run as a pair');
   try {
     const settings = {
       port: server.port,
-      clients: scenario.clients,
+      ...(server.otherPort === undefined ? {} : { 'other-port': server.otherPort }),
+      clients: scenario.clients + scenario.watchers * watchParts,
+      publishers: scenario.publishers,
+      watchers: scenario.watchers * watchParts,
+      'watch-parts': watchParts,
       rooms: scenario.rooms,
+      'room-base': roomBase,
       rate: scenario.rate,
       window: scenario.window,
       warmup: scenario.warmupSeconds,
@@ -103,13 +143,15 @@ export async function measure(peer: Peer, scenario: Scenario, seconds = scenario
       'min-length': Math.floor(message.length * 0.85),
     };
     const common = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
+    const watching = scenario.watchers > 0 ? watch(scenario.rooms / watchParts) : [];
     const pids = server.pids().flatMap((pid) => ['--pid', String(pid)]);
-    const report = JSON.parse(await runLoad([load, ...common, ...pids, ...peer.wiring(message).args])) as Report;
+    const report = JSON.parse(await runLoad([load, ...common, ...pids, ...args, ...watching])) as Report;
     const idle = scenario.rate === 0 && scenario.window === 0;
     if (!idle && report.deliveries === 0) throw new Error('nothing was delivered');
     if (report.errors > 0) throw new Error(`${report.errors} connections failed`);
     return {
       cpuUsPerDelivery: report.serverCpuUs / report.deliveries,
+      coreShare: report.serverCpuUs / 1e6 / report.seconds,
       deliveriesPerSecond: report.deliveries / report.seconds,
       loadBusy: report.loadCpuUs / 1e6 / report.seconds,
       p50Us: report.p50Us,

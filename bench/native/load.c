@@ -1,55 +1,23 @@
 /*
- * Load generator of the fan-out benchmarks: many WebSocket clients and one publisher in one epoll loop.
+ * Load generator of the fan-out benchmarks: many WebSocket clients and their publishers in one epoll loop.
  *
- * It knows no peer's protocol. What to send and what to wait for comes from the command line (see usage below); the messages carry a
- * 16-digit time (placeholder of @T and 14 more @) and a 10-digit number (@N and 8 more @), so that their length never changes.
+ * It knows no peer's protocol. What to send and what to wait for comes from the command line (see load.h); the messages carry a 16-digit
+ * time (placeholder of @T and 14 more @), a 10-digit number that each publisher counts for itself (@N and 8 more @) and the 4-digit
+ * number of the publisher's room (@R@@), so that their length never changes. Elsewhere %d stands for the room's number.
  * It waits for all clients to have joined, measures for the given time, and prints one line of JSON.
  */
 #define _GNU_SOURCE
-#include "load.h"
+#include "measure.h"
+#include "messages.h"
 
-static struct options o = {.host = "127.0.0.1", .clients = 1, .seconds = 5, .warmup = 1, .rooms = 1, .raw = 0};
-static struct conn *conns, publisher;
+static struct options o = {.host = "127.0.0.1", .clients = 1, .seconds = 5, .warmup = 1, .rooms = 1, .publishers = 1, .watchParts = 1, .watchJoins = 1};
+static struct conn *conns, *publishers;
 static int epfd, joined;
-static uint64_t t0, deliveries, errors, published, completed, nextNumber, pings;
+static uint64_t t0, deliveries, published, completed, pings;
 static uint32_t *arrived; /* by message number, as a ring: how many clients have it */
 static uint32_t histogram[HISTOGRAM];
-static char *templateAt[16];
-static int templateKind[16], templateCount, measuring;
+static int measuring;
 static unsigned char big[1 << 20];
-
-static uint64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000000u + t.tv_nsec;
-}
-
-static void die(const char *what) {
-    fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
-    exit(1);
-}
-
-/* Everything sent is short; a socket that cannot take it is a fault of the run. */
-static void writeAll(int fd, const void *data, size_t length) {
-    size_t done = 0;
-    while (done < length) {
-        ssize_t n = send(fd, (const char *)data + done, length - done, MSG_NOSIGNAL);
-        if (n > 0) done += n;
-        else if (n < 0 && errno == EAGAIN) poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 1000);
-        else if (n < 0 && errno != EINTR) { errors++; return; }
-    }
-}
-
-/* A client's frame, masked with a key of zeros: the payload stays as it is. */
-static size_t frame(unsigned char *to, int opcode, const void *data, size_t length) {
-    size_t at = 0;
-    to[at++] = 0x80 | opcode;
-    if (length < 126) to[at++] = 0x80 | length;
-    else { to[at++] = 0x80 | 126; to[at++] = length >> 8; to[at++] = length & 255; }
-    memset(to + at, 0, 4);
-    memcpy(to + at + 4, data, length);
-    return at + 4 + length;
-}
 
 static void sendText(struct conn *c, const char *text) {
     unsigned char buffer[8192];
@@ -57,18 +25,35 @@ static void sendText(struct conn *c, const char *text) {
     else writeAll(c->fd, buffer, frame(buffer, o.binary ? 2 : 1, text, strlen(text)));
 }
 
-/* A text of the command line, %d in it being the number of the client's room. */
-static const char *fill(const struct conn *c, const char *text) {
+/* A text of the command line with the number of a room for each %d. */
+static const char *fill(int room, const char *text) {
     static char filled[4096];
-    const char *mark = strstr(text, "%d");
-    if (!mark) return text;
-    snprintf(filled, sizeof filled, "%.*s%d%s", (int)(mark - text), text, o.roomBase + (c == &publisher ? 0 : c->index % o.rooms), mark + 2);
+    size_t at = 0;
+    for (const char *mark; (mark = strstr(text, "%d")) && at < sizeof filled - 1; text = mark + 2)
+        at += snprintf(filled + at, sizeof filled - at, "%.*s%d", (int)(mark - text), text, o.roomBase + room);
+    snprintf(filled + at, sizeof filled - at, "%s", text);
     return filled;
 }
 
+static int roomOf(const struct conn *c) { return c->index % o.rooms; }
+
+/* A watcher reads every room, or its part of them where one connection cannot have them all. */
+static int firstRoom(const struct conn *c) { return c->index % o.watchParts * (o.rooms / o.watchParts); }
+
+static void askForRooms(struct conn *c) {
+    int all = o.watchEach ? o.rooms / o.watchParts : 0, most = o.watchJoins > 1 ? c->marks + ASKED_AT_ONCE : all;
+    for (; c->asked < all && c->asked < most; c->asked++) sendText(c, fill(firstRoom(c) + c->asked, o.watchEach));
+}
+
 static void greet(struct conn *c) {
-    const char **hello = c == &publisher ? o.publisherHello : o.hello;
-    for (int i = 0; i < MAX_HELLO && hello[i]; i++) sendText(c, fill(c, hello[i]));
+    if (c->watches && o.watchHello) {
+        sendText(c, fill(firstRoom(c), o.watchHello));
+        askForRooms(c);
+        if (o.watchEnd) sendText(c, o.watchEnd);
+        return;
+    }
+    const char **hello = c->publishes ? o.publisherHello : o.hello;
+    for (int i = 0; i < MAX_HELLO && hello[i]; i++) sendText(c, fill(roomOf(c), hello[i]));
 }
 
 static void markJoined(struct conn *c) {
@@ -81,19 +66,25 @@ static void markJoined(struct conn *c) {
 
 static void opened(struct conn *c) {
     c->state = GREETED;
-    const char *wait = c == &publisher ? o.publisherJoined : o.joined;
     greet(c);
-    if (!wait) markJoined(c);
+    if (!(c->publishes ? o.publisherJoined : o.joined)) markJoined(c);
 }
 
-static void startConnect(struct conn *c, int index) {
-    *c = (struct conn){.index = index, .state = CONNECTING, .stalled = c != &publisher && index >= o.clients - o.stalled};
+/* Which of the two servers: a room is published at one and read at the other. */
+static int portOf(const struct conn *c) {
+    return o.otherPort && (roomOf(c) + !c->publishes) % 2 ? o.otherPort : o.port;
+}
+
+static void startConnect(struct conn *c, int index, int publishes) {
+    *c = (struct conn){.index = index, .state = CONNECTING, .publishes = publishes};
+    c->stalled = !publishes && index >= o.clients - o.stalled;
+    c->watches = !publishes && index >= o.clients - o.watchers;
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (c->fd < 0) die("socket");
     int one = 1, small = 4096;
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (c->stalled) setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(o.port)};
+    struct sockaddr_in from = {.sin_family = AF_INET}, to = {.sin_family = AF_INET, .sin_port = htons(portOf(c))};
     from.sin_addr.s_addr = htonl(0x7f000001u + index / 20000); /* one source address has about 28,000 ports */
     setsockopt(c->fd, IPPROTO_IP, 24 /* IP_BIND_ADDRESS_NO_PORT */, &one, sizeof one);
     if (bind(c->fd, (struct sockaddr *)&from, sizeof from) < 0) die("bind");
@@ -107,12 +98,16 @@ static void connected(struct conn *c) {
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
     epoll_ctl(epfd, EPOLL_CTL_MOD, c->fd, &e);
     if (o.raw) { opened(c); return; }
-    char request[2048];
-    const char *path = fill(c, c == &publisher ? o.publisherPath : o.path);
+    static char request[8192], path[7168];
+    size_t at = snprintf(path, sizeof path, "%s", fill(roomOf(c), c->publishes ? o.publisherPath : o.path));
+    if (c->watches && o.watchPath) {
+        at = snprintf(path, sizeof path, "%s", o.watchPath);
+        for (int i = 0; i < o.rooms / o.watchParts; i++) at += snprintf(path + at, sizeof path - at, "%sroom%d", i ? "," : "", o.roomBase + firstRoom(c) + i);
+    }
     int n = snprintf(request, sizeof request,
                      "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                     path, o.host, o.port);
+                     path, o.host, portOf(c));
     c->state = UPGRADING;
     writeAll(c->fd, request, n);
 }
@@ -136,8 +131,11 @@ static void sampleLatency(const unsigned char *payload, size_t length) {
 }
 
 static void joinedBy(struct conn *c, const unsigned char *payload, size_t length) {
-    const char *wait = c == &publisher ? o.publisherJoined : o.joined;
-    if (wait && memmem(payload, length, wait, strlen(wait))) markJoined(c);
+    const char *wait = c->publishes ? o.publisherJoined : o.joined;
+    const unsigned char *end = payload + length, *at = payload;
+    while (wait && (at = memmem(at, end - at, wait, strlen(wait)))) { c->marks++; at++; }
+    if (c->watches) askForRooms(c);
+    if (c->marks >= (c->watches ? o.watchJoins : 1)) markJoined(c);
 }
 
 static void gotFrame(struct conn *c, int opcode, const unsigned char *payload, size_t length) {
@@ -149,7 +147,7 @@ static void gotFrame(struct conn *c, int opcode, const unsigned char *payload, s
     }
     if (o.ping && length == strlen(o.ping) && !memcmp(payload, o.ping, length)) { pings++; sendText(c, o.pong); return; }
     if (c->state != JOINED) { joinedBy(c, payload, length); return; }
-    if (c == &publisher) return;
+    if (c->publishes) return;
     int sampling = measuring && (c->index & o.sampleMask) == 0;
     if (o.unitBytes) { /* a stream of messages of one size, in frames cut anywhere */
         uint64_t before = c->streamBytes / o.unitBytes;
@@ -227,43 +225,28 @@ static void turn(int timeoutMs) {
     }
 }
 
-static void prepareTemplate(void) {
-    for (char *at = o.message; (at = strchr(at, '@')); at += 10) {
-        if (at[1] != 'T' && at[1] != 'N') die("message: unknown placeholder");
-        templateKind[templateCount] = at[1];
-        templateAt[templateCount++] = at;
-        if (at[1] == 'T') at += 6;
-    }
-}
-
-static void digits(char *to, int count, uint64_t value) {
-    while (count--) { to[count] = '0' + value % 10; value /= 10; }
-}
-
-/* Sends `count` new messages in one write, so that they are in flight together. */
-static void publish(int count) {
+/* Sends `count` new messages of one publisher in one write, so that they are in flight together. */
+static void publish(struct conn *c, int count) {
     static unsigned char buffer[1 << 20];
     size_t at = 0, length = strlen(o.message);
     for (int i = 0; i < count; i++) {
-        uint64_t number = NUMBER_BASE + nextNumber++;
-        for (int k = 0; k < templateCount; k++)
-            if (templateKind[k] == 'T') digits(templateAt[k], 16, TIME_BASE + now() - t0);
-            else digits(templateAt[k], 10, number);
+        uint64_t number = NUMBER_BASE + c->sent++;
+        fillTemplate(TIME_BASE + now() - t0, number, o.roomBase + roomOf(c));
         if (o.raw) { memcpy(buffer + at, o.message, length); at += length; }
         else at += frame(buffer + at, o.binary ? 2 : 1, o.message, length);
     }
     published += count;
-    writeAll(publisher.fd, buffer, at);
+    writeAll(c->fd, buffer, at);
 }
 
 static void joinAll(void) {
-    int started = 0;
+    int started = 0, all = o.publishers + o.clients;
     uint64_t deadline = now() + 120000000000ull;
-    startConnect(&publisher, -1);
-    while (joined < o.clients + 1) {
-        while (started < o.clients && started - joined < 100) { startConnect(&conns[started], started); started++; }
+    while (joined < all) {
+        for (int index; (index = started - o.publishers) < o.clients && started - joined < 100; started++)
+            startConnect(index < 0 ? &publishers[started] : &conns[index], index < 0 ? started : index, index < 0);
         turn(100);
-        if (now() > deadline) { fprintf(stderr, "load: only %d of %d clients joined\n", joined, o.clients + 1); exit(1); }
+        if (now() > deadline) { fprintf(stderr, "load: only %d of %d clients joined\n", joined, all); exit(1); }
     }
     for (uint64_t until = now() + (uint64_t)o.settleMs * 1000000u; now() < until;) turn(20);
 }
@@ -274,11 +257,11 @@ static void run(double seconds) {
     while (now() < end) {
         if (o.window) {
             int room = o.window - (int)(published - completed);
-            if (room > 0) publish(room);
+            if (room > 0) publish(publishers, room);
             turn(10);
         } else if (o.rate > 0) {
             uint64_t due = start + (uint64_t)(sent * 1e9 / o.rate), at = now();
-            if (at >= due) { publish(1); sent++; }
+            if (at >= due) publish(&publishers[sent++ % o.publishers], 1);
             else turn(due - at > 1000000 ? (due - at) / 1000000 : 0);
         } else turn(100);
     }
@@ -286,8 +269,7 @@ static void run(double seconds) {
 
 int main(int argc, char **argv) {
     readOptions(&o, argc, argv);
-    struct rlimit files = {.rlim_cur = o.clients + 100, .rlim_max = o.clients + 100};
-    struct rlimit have;
+    struct rlimit have, files = {.rlim_cur = o.clients + o.publishers + 100, .rlim_max = o.clients + o.publishers + 100};
     getrlimit(RLIMIT_NOFILE, &have);
     if (have.rlim_cur < files.rlim_cur) {
         if (have.rlim_max > files.rlim_max) files.rlim_max = have.rlim_max;
@@ -295,9 +277,10 @@ int main(int argc, char **argv) {
     }
     epfd = epoll_create1(0);
     conns = calloc(o.clients, sizeof *conns);
+    publishers = calloc(o.publishers, sizeof *publishers);
     arrived = calloc(RING, sizeof *arrived);
     t0 = now();
-    if (o.message) prepareTemplate();
+    if (o.message) prepareTemplate(o.message);
     long rssBefore = serverRss(&o);
     joinAll();
     long rssJoined = serverRss(&o);
@@ -311,7 +294,7 @@ int main(int argc, char **argv) {
     count = deliveries - count;
     printf("{\"joined\":%d,\"seconds\":%.4f,\"deliveries\":%lu,\"completed\":%lu,\"serverCpuUs\":%lu,\"loadCpuUs\":%lu,\"errors\":%lu,"
            "\"p50Us\":%ld,\"p99Us\":%ld,\"maxUs\":%ld,\"rssBeforeKiB\":%ld,\"rssJoinedKiB\":%ld,\"rssAfterKiB\":%ld,\"rssPeakKiB\":%ld}\n",
-           joined - 1, seconds, count, completed - done, cpu, own, errors, quantile(histogram, 0.5), quantile(histogram, 0.99),
+           joined - o.publishers, seconds, count, completed - done, cpu, own, errors, quantile(histogram, 0.5), quantile(histogram, 0.99),
            quantile(histogram, 1), rssBefore, rssJoined, serverRss(&o), serverPeak(&o));
     return 0;
 }

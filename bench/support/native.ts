@@ -11,7 +11,8 @@ const cache = resolve(import.meta.dirname, '..', '..', '.cache', 'bench');
 export function compileNative(name: 'load' | 'floor'): string {
   const source = join(folder, `${name}.c`);
   const program = join(cache, name);
-  if (changedMs(program) > Math.max(changedMs(source), changedMs(join(folder, 'load.h')))) return program;
+  const sources = [source, ...['load.h', 'measure.h', 'messages.h'].map((header) => join(folder, header))];
+  if (changedMs(program) > Math.max(...sources.map(changedMs))) return program;
   mkdirSync(cache, { recursive: true });
   const done = spawnSync('cc', ['-O2', '-Wall', '-Wextra', '-o', program, source], { encoding: 'utf8' });
   if (done.error !== undefined) throw new Error('The load generator needs a C compiler: apt-get install build-essential');

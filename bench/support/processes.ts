@@ -10,6 +10,8 @@ export type Core = 0 | 1;
 
 export interface Running {
   port: number;
+  /** Of the second server, where two work together. */
+  otherPort?: number;
   /** The process with all its descendants. */
   pids(): number[];
   close(): Promise<void>;
@@ -38,6 +40,26 @@ export async function startServer(command: readonly string[], port: number, envi
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return { port, pids: () => family(child), close: () => stop(child, ended) };
+}
+
+/** Several servers measured as one; clients use the first two ports. */
+export function together(servers: readonly Running[]): Running {
+  const [first, second] = servers;
+  if (!first || !second) throw new Error('two servers at least');
+  return {
+    port: first.port,
+    otherPort: second.port,
+    pids: () => servers.flatMap((server) => server.pids()),
+    close: async () => {
+      for (const server of servers) await server.close();
+    },
+  };
+}
+
+/** A Redis that keeps nothing on disk. */
+export async function startRedis(): Promise<Running> {
+  const port = await freePort();
+  return startServer(['redis-server', '--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'], port);
 }
 
 async function stop(child: ChildProcess, ended: Promise<void>): Promise<void> {

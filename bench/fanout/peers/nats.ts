@@ -27,24 +27,18 @@ export const nats: Peer = {
     };
   },
   wiring: (message) => {
+    const hello = 'CONNECT {"verbose":false,"pedantic":false}\r\n';
     // A frame holds any part of the stream, so messages are counted by their size in it.
-    const unitBytes = `MSG room0 1 ${message.length}\r\n`.length + message.length + 2;
+    const unitBytes = `MSG room1000 1000 ${message.length}\r\n`.length + message.length + 2;
     return {
       args: [
-        ...[
-          '--path',
-          '/',
-          '--binary',
-          '--hello',
-          'CONNECT {"verbose":false,"pedantic":false}\r\nSUB room%d 1\r\nPING\r\n',
-          '--joined',
-          'PONG',
-        ],
-        ...['--publisher-hello', 'CONNECT {"verbose":false,"pedantic":false}\r\nPING\r\n', '--publisher-joined', 'PONG'],
+        ...['--path', '/', '--binary', '--hello', `${hello}SUB room%d %d\r\nPING\r\n`, '--joined', 'PONG'],
+        ...['--publisher-hello', `${hello}PING\r\n`, '--publisher-joined', 'PONG'],
         ...['--ping', 'PING\r\n', '--pong', 'PONG\r\n', '--unit-bytes', String(unitBytes)],
         // The server's first PING, a few seconds after the start, must not stand between messages.
-        ...['--settle-ms', '4000', '--message', `PUB room0 ${message.length}\r\n${message}\r\n`],
+        ...['--settle-ms', '4000', '--message', `PUB room@R@@ ${message.length}\r\n${message}\r\n`],
       ],
+      watch: () => ['--watch-hello', hello, '--watch-each', 'SUB room%d %d\r\n', '--watch-end', 'PING\r\n'],
     };
   },
 };

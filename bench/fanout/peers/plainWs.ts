@@ -13,7 +13,8 @@ export const plainWs: Peer = {
   wiring: (message) => ({
     args: [
       ...['--path', '/', '--hello', '{"join":"room%d"}', '--joined', '"joined"'],
-      ...['--message', `{"room":"room0","data":${message}}`],
+      ...['--message', `{"room":"room@R@@","data":${message}}`],
     ],
+    watch: (rooms) => ['--watch-hello', '{}', '--watch-each', '{"join":"room%d"}', '--watch-joins', String(rooms)],
   }),
 };

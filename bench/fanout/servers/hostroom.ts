@@ -62,6 +62,6 @@ const policy: Policy = {
 
 await hub.start();
 const app = Fastify({ http: { maxHeaderSize: 8_192 } });
-const limits = { subscriptions: 128, connectionsPerUser: Infinity, connectionsPerAddress: Infinity, handshakes: Infinity };
+const limits = { subscriptions: roomCount, connectionsPerUser: Infinity, connectionsPerAddress: Infinity, handshakes: Infinity };
 await new Gateway({ hub, policy, limits, allowedOrigins: [], version: 'bench' }).register(app);
 await app.listen({ port: Number(process.argv[2]), host: '127.0.0.1' });
