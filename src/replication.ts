@@ -11,6 +11,7 @@ import { MemoryPresence } from './relay/presence.ts';
 import type { Presence } from './relay/presence.ts';
 import { RedisPresence } from './relay/presenceRedis.ts';
 import { RecentSamples } from './relay/recentSamples.ts';
+import { RedisRelay } from './relay/redis.ts';
 import { RedisLink } from './relay/redisLink.ts';
 import type { Relay } from './relay/relay.ts';
 
@@ -39,10 +40,19 @@ export interface ReplicationOptions {
 /** Never waits for Redis and never fails because of it. Pushes what it opens on `closers`. */
 export function openReplication({ config, log, metrics, closers, hubId }: ReplicationOptions): Replication {
   const replica = newId();
-  const link = config.redis && new RedisLink({ address: config.redis, hub: hubId, replica, log, roundTripSeconds: metrics.relayed });
+  const link =
+    config.redis &&
+    new RedisLink({
+      address: config.redis,
+      hub: hubId,
+      replica,
+      log,
+      roundTripSeconds: metrics.relayed,
+      interrupted: () => metrics.dropped('relay_subscription'),
+    });
   if (link) closers.add('Redis', () => link.close());
   const relay = new Notices({
-    relay: new MemoryRelay(),
+    relay: link ? new RedisRelay({ link, replica, dropped: metrics.dropped }) : new MemoryRelay(),
     refused: () => metrics.dropped('relay_record'),
     failed: (error, what) => {
       metrics.error('relay');
