@@ -13,21 +13,20 @@ import { receiveRelayed } from './actions/receiveRelayed.ts';
 import { refillRecent } from './actions/refillRecent.ts';
 import { revocations } from './actions/revocations.ts';
 import { makeSignInLink, signInLinkIfNeeded } from './actions/signInLink.ts';
+import { openAdmission } from './admission.ts';
 import { createApi } from './api/api.ts';
 import { createAccessTokens } from './auth/accessToken.ts';
-import { createLoginLimits } from './auth/loginLimits.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createRefreshTokens } from './auth/refreshToken.ts';
 import { deriveKeys, loadSecret } from './auth/secretKey.ts';
 import { Closers } from './lib/closers.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { Config } from './config.ts';
-import { Directory } from './data/directory.ts';
 import { findHostKey } from './data/hosts.ts';
 import { SampleWriter } from './data/writer.ts';
 import { isAway, type Database } from './db/database.ts';
 import { Gateway } from './gateway/gateway.ts';
-import { hostroomPolicy, messageRate } from './gateway/hostroomPolicy.ts';
+import { hostroomPolicy, rates } from './gateway/hostroomPolicy.ts';
 import { openHistory } from './history.ts';
 import { Hub } from './hub/hub.ts';
 import type { ExportedHost } from './ops/hostMetrics.ts';
@@ -108,7 +107,6 @@ async function build(
   const { identity, clock } = storage;
   database = storage.database;
   const { sql } = database;
-  const directory = new Directory({ sql, asked: metrics.lookedUp });
   const background = (error: unknown, what: string): void => {
     metrics.error('background');
     log[isAway(error) ? 'warn' : 'error']({ err: error, what }, 'a task in the background failed');
@@ -122,6 +120,7 @@ async function build(
   const accessTokens = createAccessTokens({ keys, hub: identity.id, clock });
 
   const replication = openReplication({ config, log, metrics, closers, hubId: identity.id });
+  const { directory, seats, loginLimits, enrolTries } = openAdmission({ sql, metrics, closers, replication, failed: background });
   const { relay, notices, replica, link, recent, presence: elsewhere } = replication;
   hub = new Hub({
     relay,
@@ -235,7 +234,8 @@ async function build(
     log,
     version,
     limits: config.limits,
-    messageRate,
+    rates,
+    elsewhere: seats,
     allowedOrigins: config.allowedOrigins,
     prefersOthers: () => cluster.prefersOthers(),
     metrics: { received: metrics.received, error: metrics.error, dropped: metrics.dropped, drainIncomplete: metrics.drainIncomplete },
@@ -252,7 +252,8 @@ async function build(
     passwords,
     accessTokens,
     refreshTokens: createRefreshTokens(keys),
-    loginLimits: createLoginLimits(),
+    loginLimits,
+    enrolTries,
     conversation,
     event,
     live: fleet,

@@ -3,18 +3,21 @@
 import { enrolHost } from '../actions/enrolHost.ts';
 import type { EnrolNeeds } from '../actions/enrolHost.ts';
 import { networkOf } from '../auth/loginLimits.ts';
+import type { Tries } from '../auth/tries.ts';
 import { AppError } from '../errors.ts';
-import { createRateLimit } from '../lib/rateLimit.ts';
 import { EnrolRequest, Enrolled } from '../protocol/rest.ts';
 import { refusals } from './routes.ts';
 import type { Api } from './routes.ts';
 
 /** Only tries that fail count, so that a whole rack may join from one address. */
-const failures = { tries: 60, perMs: 60_000 };
+export const enrolFailures = { name: 'enrol', tries: 60, perMs: 60_000 };
 
-export function agentRoutes(app: Api, needs: EnrolNeeds): void {
-  const limit = createRateLimit(failures);
+export interface AgentNeeds extends EnrolNeeds {
+  /** By address, counted as `enrolFailures`. */
+  enrolTries: Tries;
+}
 
+export function agentRoutes(app: Api, needs: AgentNeeds): void {
   app.post(
     '/agents/enrol',
     {
@@ -29,9 +32,10 @@ export function agentRoutes(app: Api, needs: EnrolNeeds): void {
     },
     async (request) => {
       const network = networkOf(request.ip);
-      if (!limit.take(network)) throw new AppError('too_many_requests', 'Too many enrolments failed from this address; wait a minute.');
+      if (!(await needs.enrolTries.take(network)))
+        throw new AppError('too_many_requests', 'Too many enrolments failed from this address; wait a minute.');
       const enrolled = await enrolHost(needs, request.body);
-      limit.giveBack(network);
+      needs.enrolTries.giveBack(network);
       return enrolled;
     },
   );

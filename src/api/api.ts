@@ -3,12 +3,12 @@
 import cookie from '@fastify/cookie';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import type { EnrolNeeds } from '../actions/enrolHost.ts';
 import { newId } from '../lib/id.ts';
 import type { Log } from '../ops/log.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import { agentFileRoutes } from './agentFiles.ts';
 import { agentRoutes } from './agents.ts';
+import type { AgentNeeds } from './agents.ts';
 import { authRoutes } from './auth.ts';
 import type { AuthNeeds } from './auth.ts';
 import { takeJsonOnly } from './body.ts';
@@ -39,7 +39,7 @@ import { serveWebUi } from './webUi.ts';
 
 /** Every part that some route needs. `hub` is the hub's id, `version` the program's. */
 export type ApiParts = AuthNeeds &
-  EnrolNeeds &
+  AgentNeeds &
   HostRouteNeeds &
   ReplicaNeeds &
   RoomNeeds &

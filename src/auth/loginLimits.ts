@@ -3,7 +3,8 @@
 import { isIPv6 } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
-import { createRateLimit } from '../lib/rateLimit.ts';
+import type { SharedTries } from '../relay/sharedTries.ts';
+import { createTries } from './tries.ts';
 
 export interface LoginLimits {
   /** Takes a try: resolves when it may be made, refuses with `too_many_requests`. */
@@ -16,6 +17,8 @@ export interface LoginLimitOptions {
   now?: () => number;
   /** Resolves after so many ms. */
   pause?: (ms: number) => Promise<void>;
+  /** What all replicas count together. */
+  shared?: Pick<SharedTries, 'add'>;
 }
 
 /** Failures of one account, from wherever, that cost nothing but a try; beyond, each further one makes the next wait longer. */
@@ -24,16 +27,19 @@ const delayStepMs = 100;
 const maxDelayMs = 5_000;
 const maxWaiting = 100;
 const maxAccounts = 10_000;
+/** Counted of one account; the wait is at its longest long before. */
+const maxFailures = 10_000;
 const hourMs = 3_600_000;
 
 /**
  * 5 a minute for one account from one address, 20 a minute from one address in all; an IPv6 network of /64 counts as one address.
  * An account that many addresses guess at is slowed down, never locked: its owner still gets in.
  */
-export function createLoginLimits({ now = () => performance.now(), pause = setTimeout }: LoginLimitOptions = {}): LoginLimits {
-  const perPair = createRateLimit({ tries: 5, perMs: 60_000, now });
-  const perAddress = createRateLimit({ tries: 20, perMs: 60_000, now });
+export function createLoginLimits({ now = () => performance.now(), pause = setTimeout, shared }: LoginLimitOptions = {}): LoginLimits {
+  const perPair = createTries({ name: 'login-pair', tries: 5, perMs: 60_000 }, { shared, now });
+  const perAddress = createTries({ name: 'login-address', tries: 20, perMs: 60_000 }, { shared, now });
   const failures = createFailures(now);
+  const accounts = { name: 'login-account', tries: freePerHour, perMs: hourMs };
   let waiting = 0;
   const keys = (account: string, address: string): [string, string] => {
     const network = networkOf(address);
@@ -42,11 +48,15 @@ export function createLoginLimits({ now = () => performance.now(), pause = setTi
   return {
     async take(account, address) {
       const [network, pair] = keys(account, address);
-      const delayMs = Math.min(maxDelayMs, (failures.of(account.toLowerCase()) - freePerHour) * delayStepMs);
-      if (!perAddress.take(network) || !perPair.take(pair) || (delayMs > 0 && waiting >= maxWaiting))
-        throw new AppError('too_many_requests', 'Too many attempts to sign in; wait a minute.');
-      failures.add(account.toLowerCase(), 1);
+      const tooMany = (): AppError => new AppError('too_many_requests', 'Too many attempts to sign in; wait a minute.');
+      if (!(await perAddress.take(network)) || !(await perPair.take(pair))) throw tooMany();
+      const name = account.toLowerCase();
+      const known = await shared?.add(accounts, name, 1, maxFailures);
+      const failed = Math.max(failures.of(name), known?.before ?? 0);
+      failures.add(name, 1);
+      const delayMs = Math.min(maxDelayMs, (failed - freePerHour) * delayStepMs);
       if (delayMs <= 0) return;
+      if (waiting >= maxWaiting) throw tooMany();
       waiting++;
       try {
         await pause(delayMs);
@@ -59,6 +69,7 @@ export function createLoginLimits({ now = () => performance.now(), pause = setTi
       perAddress.giveBack(network);
       perPair.giveBack(pair);
       failures.add(account.toLowerCase(), -1);
+      void shared?.add(accounts, account.toLowerCase(), -1, maxFailures);
     },
   };
 }

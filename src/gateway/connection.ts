@@ -5,14 +5,15 @@ import type { Client } from '../hub/client.ts';
 import { textFrames } from '../hub/frame.ts';
 import { Closing, Refusal } from '../hub/refusal.ts';
 import { Wire } from '../hub/wire.ts';
-import { Bucket } from '../lib/bucket.ts';
 import { newId } from '../lib/id.ts';
 import { closes, errors, unsubscribes, type EndCode } from '../protocol/codes.ts';
 import type { ConnectRequest } from '../protocol/commands.ts';
 import { parseFrame, type Command } from '../protocol/frames.ts';
 import { encodeError, encodeReply, ping } from '../protocol/replies.ts';
+import { Allowance } from './allowance.ts';
 import { Call } from './call.ts';
 import { handle } from './handlers.ts';
+import type { TakenSeat } from './limits.ts';
 import type { Peer } from './policy.ts';
 import { expiry, type Limit, type Services } from './services.ts';
 
@@ -43,9 +44,10 @@ export class Connection {
   readonly #wire: Wire;
   /** Given up once connected. */
   #peer: Peer | undefined;
-  readonly #address: string;
   readonly #nativePings: boolean;
-  readonly #rate: Bucket | undefined;
+  /** From connect on. */
+  #allowance: Allowance | undefined;
+  #seat: TakenSeat | undefined;
   #state: State = 'new';
   #queue: { command: Command; arrivedAt: number }[] = [];
   #running = false;
@@ -63,9 +65,7 @@ export class Connection {
     this.#wire = new Wire(ws);
     this.#wire.limitMessages(maxFrameBytes);
     this.#peer = peer;
-    this.#address = peer.address;
     this.#nativePings = nativePings;
-    this.#rate = services.messageRate && new Bucket(services.messageRate.perSecond, services.messageRate.burst);
     this.#staleAt = performance.now() + services.timings.staleMs;
   }
 
@@ -75,9 +75,11 @@ export class Connection {
     if (this.#isClosed || this.#fault !== undefined) return;
     // Without compression the wire has refused it already.
     if (data.length > (this.client?.identity.maxFrameBytes ?? maxFrameBytes)) return this.#limit('message_size', tooBig);
+    if (this.#allowance?.takeFrame(data.length) === false) return this.#limit('message_bytes', closes.tooManyRequests);
     if (isBinary) return this.#refuse('binary frame');
-    const { commands, pongs, fault } = parseFrame(data.toString('utf8'), this.#services.maxDepth);
+    const { commands, pongs, fault, isTooDeep } = parseFrame(data.toString('utf8'), this.#services.maxDepth);
     for (let at = 0; at < pongs; at++) if (!this.#tookPong()) return this.#refuse('pong without ping');
+    if (isTooDeep) this.#services.metrics.dropped('nesting');
     const arrivedAt = performance.now();
     for (const command of commands) this.#queue.push({ command, arrivedAt });
     this.#fault = fault;
@@ -123,12 +125,9 @@ export class Connection {
     const { client } = this;
     if (!client) return;
     this.client = undefined;
-    const { hub, policy, users, addresses } = this.#services;
+    const { hub, policy } = this.#services;
     hub.remove(client);
-    if (client.identity.kind === 'user') {
-      users.remove(client.identity.user);
-      addresses.remove(this.#address);
-    }
+    this.#seat?.leave();
     try {
       policy.disconnected(client);
     } catch (error) {
@@ -222,7 +221,7 @@ export class Connection {
       const { client } = this;
       if (!client) return this.#refuse('command before connect');
       if (command.refusal) throw new Refusal(command.refusal.error, command.refusal.message);
-      if (client.identity.kind === 'user' && this.#rate && !this.#rate.take()) {
+      if (this.#allowance?.takeCommand(command.method) === false) {
         this.#services.metrics.dropped('command');
         throw new Refusal(errors.tooManyRequests);
       }
@@ -255,7 +254,7 @@ export class Connection {
   }
 
   async #connect(id: number, request: ConnectRequest, inTime: <T>(handled: Promise<T>) => Promise<T>): Promise<void> {
-    const { hub, policy, clock, limits, users, addresses, timings, version } = this.#services;
+    const { hub, policy, clock, rates, seats, timings, version } = this.#services;
     const peer = this.#peer;
     if (this.#state !== 'new' || !peer)
       return this.#refuse(this.#state === 'refused' ? 'command after a refused connect' : 'second connect');
@@ -272,20 +271,20 @@ export class Connection {
     }
     if (this.#isClosed || !this.#wire.isOpen) return;
     const { identity, data } = admission;
-    if (identity.kind === 'user') {
-      const tooMany =
-        (identity.user !== '' && users.of(identity.user) >= limits.connectionsPerUser) ||
-        addresses.of(this.#address) >= limits.connectionsPerAddress;
-      if (tooMany) return this.#limit('connection', closes.connectionLimit);
-      users.add(identity.user);
-      addresses.add(this.#address);
-    }
-    this.#state = 'connected';
+    const seat = identity.kind === 'user' ? seats.take(identity.user, peer.address) : undefined;
+    if (identity.kind === 'user' && !seat) return this.#limit('connection', closes.connectionLimit);
+    this.#seat = seat;
     this.#wire.limitMessages(identity.maxFrameBytes);
     this.#peer = undefined;
+    this.#allowance = new Allowance(identity.kind, rates);
     const client = hub.add(this.id, identity, this.#wire);
     this.client = client;
     this.#nextPingAt = performance.now() + timings.pingIntervalMs * (0.5 + Math.random() / 2);
+    // Known to the hub already, so that it ends here too if its session ends meanwhile.
+    const confirmed = seat?.confirm();
+    if (confirmed && !(await confirmed)) return this.#limit('connection', closes.connectionLimit);
+    if (this.#isClosed) return;
+    this.#state = 'connected';
     const pings = this.#nativePings ? {} : { ping: Math.max(1, Math.round(timings.pingIntervalMs / 1000)), pong: true as const };
     client.send(
       encodeReply(id, 'connect', { client: this.id, version, ...expiry(identity.expiresAt, clock), data, ...pings, time: clock.now() }),

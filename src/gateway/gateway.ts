@@ -10,7 +10,8 @@ import { systemClock, type Clock } from '../lib/clock.ts';
 import { closes } from '../protocol/codes.ts';
 import { defaultMaxDepth } from '../protocol/frames.ts';
 import { Connection } from './connection.ts';
-import { Tally, type ConnectionLimits } from './limits.ts';
+import type { Rates } from './allowance.ts';
+import { Seats, type ConnectionLimits, type Elsewhere } from './limits.ts';
 import type { Policy } from './policy.ts';
 import { defaultTimings, type GatewayLog, type GatewayMetrics, type Limit, type Services, type Timings } from './services.ts';
 
@@ -26,7 +27,10 @@ export interface GatewayOptions {
   metrics?: GatewayMetrics;
   timings?: Partial<Timings>;
   maxDepth?: number;
-  messageRate?: { perSecond: number; burst: number };
+  /** Absent: nobody is limited. */
+  rates?: Rates;
+  /** The connections of people on all replicas; absent: this is the only one. */
+  elsewhere?: Elsewhere;
   /** Asked at each upgrade: whether another replica should rather take it. A proxy offers it there at once. */
   prefersOthers?: () => boolean;
 }
@@ -77,9 +81,8 @@ export class Gateway {
       limits: options.limits,
       version: options.version,
       maxDepth: options.maxDepth ?? defaultMaxDepth,
-      messageRate: options.messageRate,
-      users: new Tally(),
-      addresses: new Tally(),
+      rates: options.rates ?? {},
+      seats: new Seats(options.limits, options.elsewhere),
     };
     this.#allowedOrigins = options.allowedOrigins && new Set(options.allowedOrigins);
     this.#handshakes = new Bucket(options.limits.handshakes);
@@ -157,8 +160,7 @@ export class Gateway {
       return refuse(503, 'another replica has more room, try again', 'overfull');
     }
     if (!this.#handshakes.take()) return refuse(503, 'too many handshakes, try again shortly', 'handshake');
-    const { addresses, limits } = this.#services;
-    if (origin !== undefined && addresses.of(request.ip) >= limits.connectionsPerAddress)
+    if (origin !== undefined && this.#services.seats.isFull(request.ip))
       return refuse(429, 'too many connections from this address', 'connection');
     // Compression costs memory and processor time here; only programs that ask for it get it.
     if (origin !== undefined || query.compress !== '1') delete headers['sec-websocket-extensions'];

@@ -27,6 +27,7 @@ import { checkAnnouncement } from '../protocol/checks.ts';
 import { closes, errors } from '../protocol/codes.ts';
 import type { ConnectRequest, PublishRequest, RpcRequest } from '../protocol/commands.ts';
 import { hostRoom } from '../protocol/rooms.ts';
+import type { Rates } from './allowance.ts';
 import type { Admission, Deferred, Identity, Policy } from './policy.ts';
 
 export interface PolicyParts {
@@ -44,8 +45,13 @@ export interface PolicyParts {
 const agentFrameBytes = 512 * 1024;
 const personFrameBytes = 64 * 1024;
 
-/** Enough for a page that joins all its rooms at once and for fast typing; a loop is told to wait. */
-export const messageRate = { perSecond: 50, burst: 500 } as const;
+export const rates: Rates = {
+  /** Enough for a page that joins all its rooms at once and for fast typing; a loop is told to wait. */
+  commands: { perSecond: 50, burst: 500 },
+  bytes: { perSecond: 64 * 1024, burst: 1024 * 1024 },
+  /** An agent publishes one sample a second, and one of processes every five at most. */
+  publications: { perSecond: 5, burst: 300 },
+};
 
 export function hostroomPolicy(parts: PolicyParts): Policy {
   return {

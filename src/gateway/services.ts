@@ -3,7 +3,8 @@
 import type { Hub } from '../hub/hub.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Method } from '../protocol/commands.ts';
-import type { ConnectionLimits, Tally } from './limits.ts';
+import type { Rates } from './allowance.ts';
+import type { ConnectionLimits, Seats } from './limits.ts';
 import type { Policy } from './policy.ts';
 
 export interface Timings {
@@ -37,7 +38,17 @@ export const defaultTimings: Timings = {
 };
 
 /** The limits of the door, by the names under which what they kept out is counted. */
-export type Limit = 'handshake' | 'overfull' | 'connection' | 'subscription' | 'command' | 'message_size' | 'message_time' | 'control_frames';
+export type Limit =
+  | 'handshake'
+  | 'overfull'
+  | 'connection'
+  | 'subscription'
+  | 'command'
+  | 'message_bytes'
+  | 'nesting'
+  | 'message_size'
+  | 'message_time'
+  | 'control_frames';
 
 export interface GatewayMetrics {
   /** A command arrived. */
@@ -68,10 +79,9 @@ export interface Services {
   version: string;
   /** Levels of arrays and objects in a command. */
   maxDepth: number;
-  /** Commands of one person's connection; absent: any number. Agents are bounded by what waits for its commit. */
-  messageRate?: { perSecond: number; burst: number };
-  users: Tally;
-  addresses: Tally;
+  /** Of one connection. */
+  rates: Rates;
+  seats: Seats;
 }
 
 /** `expires` and `ttl` of a result. @param expiresAt hub time in ms */

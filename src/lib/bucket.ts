@@ -12,11 +12,11 @@ export class Bucket {
     this.#at = now;
   }
 
-  /** Takes one, unless there is none. */
-  take(now: number = performance.now()): boolean {
+  /** Takes so many, unless there are fewer. */
+  take(count = 1, now: number = performance.now()): boolean {
     this.#refill(now);
-    if (this.#level < 1) return false;
-    this.#level--;
+    if (this.#level < count) return false;
+    this.#level -= count;
     return true;
   }
 

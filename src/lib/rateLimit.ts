@@ -30,7 +30,7 @@ export function createRateLimit(options: { tries: number; perMs: number; maxKeys
         bucket = new Bucket((tries / perMs) * 1000, tries, now());
         buckets.set(key, bucket);
       }
-      return bucket.take(now());
+      return bucket.take(1, now());
     },
     giveBack: (key) => buckets.get(key)?.giveBack(),
   };

@@ -13,6 +13,8 @@ export interface Inbound {
   pongs: number;
   /** Why reading stopped; what stands before it in the frame counts. The connection is to be closed with 3501. */
   fault?: string;
+  /** The fault is that a command nests too deep. */
+  isTooDeep?: true;
 }
 
 export const methods = Object.keys(checks) as Method[];
@@ -41,7 +43,10 @@ function parseLine(line: string, maxDepth: number, into: Inbound): string | unde
     return undefined;
   }
   if (line.trim() === '') return 'blank line';
-  if (nestsDeeper(line, maxDepth)) return `nested deeper than ${maxDepth}`;
+  if (nestsDeeper(line, maxDepth)) {
+    into.isTooDeep = true;
+    return `nested deeper than ${maxDepth}`;
+  }
   let value: unknown;
   try {
     value = JSON.parse(line);

@@ -203,7 +203,7 @@ test('an upgrade elsewhere is refused; a plain GET here too', async () => {
 });
 
 test('a message rate, where one is set, is answered with 111', async () => {
-  const server = await serve({ gateway: { messageRate: { perSecond: 1, burst: 3 } } });
+  const server = await serve({ gateway: { rates: { commands: { perSecond: 1, burst: 3 } } } });
   const client = await rawConnected(server);
   client.send(...[2, 3, 4, 5].map((id) => ({ id, presence: { channel: 'a' } })));
   expect((await client.reply(5)).error).toEqual({ code: 111, message: 'too many requests', temporary: true });

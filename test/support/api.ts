@@ -5,7 +5,9 @@ import type { ConversationParts } from '../../src/actions/conversation.ts';
 import { postEvent } from '../../src/actions/postEvent.ts';
 import { prepareHub } from '../../src/actions/prepareHub.ts';
 import { createAccessTokens } from '../../src/auth/accessToken.ts';
+import { enrolFailures } from '../../src/api/agents.ts';
 import { createLoginLimits } from '../../src/auth/loginLimits.ts';
+import { createTries } from '../../src/auth/tries.ts';
 import { createPasswords } from '../../src/auth/passwords.ts';
 import { createRefreshTokens } from '../../src/auth/refreshToken.ts';
 import { deriveKeys } from '../../src/auth/secretKey.ts';
@@ -78,6 +80,7 @@ export async function startTestApi(
     accessTokens,
     refreshTokens,
     loginLimits: createLoginLimits(),
+    enrolTries: createTries(enrolFailures),
     conversation,
     event: (draft) => postEvent(conversation, draft),
     live: { summary: () => undefined, recentCpu: () => null },

@@ -25,7 +25,7 @@ import { isAway } from '../../src/db/database.ts';
 import type { Database } from '../../src/db/database.ts';
 import { startHubClock } from '../../src/db/hubClock.ts';
 import { Gateway } from '../../src/gateway/gateway.ts';
-import { hostroomPolicy, messageRate } from '../../src/gateway/hostroomPolicy.ts';
+import { hostroomPolicy, rates } from '../../src/gateway/hostroomPolicy.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { newId } from '../../src/lib/id.ts';
 import type { PublicKey, Role } from '../../src/protocol/rest.ts';
@@ -121,7 +121,8 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
     policy,
     clock,
     log: { ...silent, error: (details) => failures.push(details) },
-    messageRate,
+    // Tests let agents publish as fast as they like.
+    rates: { ...rates, publications: undefined },
     limits: { subscriptions: 128, connectionsPerUser: 1_000, connectionsPerAddress: 10_000, handshakes: 10_000 },
     allowedOrigins: undefined,
     version: 'test',
