@@ -4,7 +4,9 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
+import { MetricNames } from '../../src/data/metricNames.ts';
 import { PartitionKeeper } from '../../src/data/partitions.ts';
+import { Sealer } from '../../src/data/sealer.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
@@ -26,6 +28,8 @@ export interface Commits {
   rows: number;
   batches: number;
   refused: number;
+  /** Host-minutes. */
+  sealed: number;
 }
 
 /** For trying out other settings of the writer. */
@@ -47,6 +51,7 @@ await migrate({ sql: database.sql, log, apply: true });
 let seconds: number[] = [];
 let batches = 0;
 let refused = 0;
+let sealed = 0;
 const hub = await startTestHub((close) => void closers.push(close), {
   database,
   writer: {
@@ -75,12 +80,28 @@ process.once('disconnect', () => {
     for (let close = closers.pop(); close; close = closers.pop()) await close();
   })();
 });
-process.on('message', () => {
+/** Minutes are sealed 5 s after their end, so that a minute of measuring holds the sealing of a whole one. */
+const startSealing = (): void => {
+  const sealer = new Sealer({
+    sql: database.sql,
+    clock: hub.clock,
+    names: new MetricNames(),
+    retentionRawMs: day,
+    graceMs: 5_000,
+    sealed: (minutes) => void (sealed += minutes),
+    failed: (error) => console.error(error),
+  });
+  sealer.start();
+  closers.push(() => sealer.close());
+};
+process.on('message', (message) => {
+  if (message === 'seal') return startSealing();
   const sorted = seconds.toSorted((a, b) => a - b);
   const at = (part: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
-  process.send?.({ p50: at(0.5), p99: at(0.99), max: at(1), rows: sorted.length, batches, refused } satisfies Commits);
+  process.send?.({ p50: at(0.5), p99: at(0.99), max: at(1), rows: sorted.length, batches, refused, sealed } satisfies Commits);
   seconds = [];
   batches = 0;
   refused = 0;
+  sealed = 0;
 });
 process.send?.({ url: hub.url, databaseUrl: embedded.url, postmaster: embedded.pid(), hosts } satisfies Ready);

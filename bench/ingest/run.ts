@@ -15,7 +15,8 @@ import { metricCount } from './samples.ts';
 
 const hosts = Number(process.argv[2] ?? 1_000);
 const seconds = Number(process.argv[3] ?? 20);
-const warmUpSeconds = 5;
+/** `sealing`: with the sealer at work, and nothing else. */
+const isSealing = process.argv[4] === 'sealing';
 const ticksPerSecond = 100;
 
 /** CPU seconds used so far by a process, its children, and theirs that ended. */
@@ -55,10 +56,18 @@ async function commits(hub: ChildProcess): Promise<Commits> {
   return answer<Commits>(hub);
 }
 
-async function measure(hub: ChildProcess, ready: Ready, of: Pick<Order, 'ratePerSecond' | 'inFlight'>) {
+interface Run extends Pick<Order, 'ratePerSecond' | 'inFlight'> {
+  title: string;
+  warmUpSeconds: number;
+  seconds: number;
+  isSealing: boolean;
+}
+
+async function measure(hub: ChildProcess, ready: Ready, { ratePerSecond, inFlight, warmUpSeconds, seconds, isSealing }: Run) {
   const load = start('load.ts');
-  load.send({ hub: ready, ...of, seconds: warmUpSeconds + seconds + 2 } satisfies Order);
+  load.send({ hub: ready, ratePerSecond, inFlight, seconds: warmUpSeconds + seconds + 2 } satisfies Order);
   await answer(load);
+  if (isSealing) hub.send('seal');
   await new Promise((resolve) => setTimeout(resolve, warmUpSeconds * 1000));
   await commits(hub);
   const began = { hub: ownSeconds(hub.pid!), postgres: cpuSeconds(ready.postmaster), load: ownSeconds(load.pid!), at: performance.now() };
@@ -79,14 +88,18 @@ const hub = start('hub.ts', String(hosts));
 const ready = await answer<Ready>(hub);
 
 const rows: string[][] = [];
-const runs = [
-  { title: `${hosts} hosts × ${metricCount} metrics × 1 Hz`, ratePerSecond: 1, inFlight: 0 },
-  { title: 'saturated, 4 unanswered each', ratePerSecond: 0, inFlight: 4 },
+const pace = { ratePerSecond: 1, inFlight: 0 };
+const title = `${hosts} hosts × ${metricCount} metrics × 1 Hz`;
+const all: Run[] = [
+  { title, ...pace, warmUpSeconds: 5, seconds, isSealing: false },
+  { title: 'saturated, 4 unanswered each', ratePerSecond: 0, inFlight: 4, warmUpSeconds: 5, seconds, isSealing: false },
 ];
-for (const { title, ...of } of runs) {
-  const { cpu, committed, result, perSecond } = await measure(hub, ready, of);
+// With a database of its own: what the others left would be sealed in its minute.
+const runs: Run[] = isSealing ? [{ title: `${title}, sealing`, ...pace, warmUpSeconds: 70, seconds: 60, isSealing }] : all;
+for (const run of runs) {
+  const { cpu, committed, result, perSecond } = await measure(hub, ready, run);
   rows.push([
-    title,
+    run.title,
     show(perSecond),
     `${show(cpu.hub)} + ${show(cpu.postgres)} = ${show(cpu.hub + cpu.postgres)}`,
     show(cpu.load),
@@ -94,6 +107,7 @@ for (const { title, ...of } of runs) {
     show(committed.rows / committed.batches),
     `${show(result.p50 * 1000)} / ${show(result.p99 * 1000)}`,
     `${result.acknowledged} of ${result.sent}, ${result.refused} refused`,
+    show(committed.sealed),
   ]);
 }
 console.log(
@@ -107,43 +121,48 @@ console.log(
       'rows per commit',
       'reply ms p50 / p99',
       'answered',
+      'host-minutes sealed',
     ],
     rows,
   ),
 );
 
-const database = await openDatabase({ url: ready.databaseUrl, log: pino({ level: 'silent' }) });
-await makeRivalTables(database.sql);
-const cost = new Map(rivals.map(({ name }) => [name, { samples: 0, cpuS: 0, tookMs: [] as number[] }]));
-const rowsPerBatch = 50;
-/** The kernel counts CPU time in hundredths of a second: one batch alone would not show. */
-const batchesPerRound = 20;
-const cpuNow = (): number => cpuSeconds(ready.postmaster) + (process.cpuUsage().user + process.cpuUsage().system) / 1e6;
-for (let round = 0; round < 9; round++) {
-  for (const { name, insert } of rivals) {
-    const sums = cost.get(name)!;
-    const batches = Array.from({ length: batchesPerRound }, () => batch(rowsPerBatch));
-    const beforeS = cpuNow();
-    const tookMs: number[] = [];
-    for (const given of batches) {
-      const began = performance.now();
-      await insert(database.sql, given);
-      tookMs.push(performance.now() - began);
-    }
-    // The first round warms up: plans, code, catalogue.
-    if (round === 0) continue;
-    sums.cpuS += cpuNow() - beforeS;
-    sums.samples += batchesPerRound * rowsPerBatch;
-    sums.tookMs.push(...tookMs);
-  }
-}
-const compared = rivals.map(({ name }) => {
-  const { samples, cpuS, tookMs } = cost.get(name)!;
-  return [name, show((cpuS / samples) * 1e6), show(tookMs.toSorted((a, b) => a - b)[tookMs.length >> 1] ?? NaN)];
-});
-console.log(
-  `\nbatches of ${rowsPerBatch} samples, interleaved\n\n${table(['stored as', 'CPU µs per sample, driver + PostgreSQL', 'ms per commit, median'], compared)}`,
-);
-await database.close();
+if (!isSealing) await compareRivals();
 hub.disconnect();
 await once(hub, 'exit');
+
+async function compareRivals(): Promise<void> {
+  const database = await openDatabase({ url: ready.databaseUrl, log: pino({ level: 'silent' }) });
+  await makeRivalTables(database.sql);
+  const cost = new Map(rivals.map(({ name }) => [name, { samples: 0, cpuS: 0, tookMs: [] as number[] }]));
+  const rowsPerBatch = 50;
+  /** The kernel counts CPU time in hundredths of a second: one batch alone would not show. */
+  const batchesPerRound = 20;
+  const cpuNow = (): number => cpuSeconds(ready.postmaster) + (process.cpuUsage().user + process.cpuUsage().system) / 1e6;
+  for (let round = 0; round < 9; round++) {
+    for (const { name, insert } of rivals) {
+      const sums = cost.get(name)!;
+      const batches = Array.from({ length: batchesPerRound }, () => batch(rowsPerBatch));
+      const beforeS = cpuNow();
+      const tookMs: number[] = [];
+      for (const given of batches) {
+        const began = performance.now();
+        await insert(database.sql, given);
+        tookMs.push(performance.now() - began);
+      }
+      // The first round warms up: plans, code, catalogue.
+      if (round === 0) continue;
+      sums.cpuS += cpuNow() - beforeS;
+      sums.samples += batchesPerRound * rowsPerBatch;
+      sums.tookMs.push(...tookMs);
+    }
+  }
+  const compared = rivals.map(({ name }) => {
+    const { samples, cpuS, tookMs } = cost.get(name)!;
+    return [name, show((cpuS / samples) * 1e6), show(tookMs.toSorted((a, b) => a - b)[tookMs.length >> 1] ?? NaN)];
+  });
+  console.log(
+    `\nbatches of ${rowsPerBatch} samples, interleaved\n\n${table(['stored as', 'CPU µs per sample, driver + PostgreSQL', 'ms per commit, median'], compared)}`,
+  );
+  await database.close();
+}
