@@ -43,6 +43,8 @@ export class RedisPresence implements Presence {
   readonly #rosters = new Map<string, Roster>();
   /** Rooms whose entry in Redis is not what is here. */
   readonly #dirty = new Set<string>();
+  /** All entries are dirty, for Redis may have lost some. */
+  #isAnew = false;
   #pending: { room: string; change: PresenceChange }[] = [];
   readonly #readings: Lookup<Elsewhere>;
   #rooms: RoomsOfPresence | undefined;
@@ -117,7 +119,9 @@ export class RedisPresence implements Presence {
   }
 
   #allDirty(): void {
+    this.#isAnew = true;
     for (const room of this.#rooms?.names() ?? []) this.changed(room);
+    this.#gather();
   }
 
   #tickLater(): void {
@@ -157,6 +161,8 @@ export class RedisPresence implements Presence {
     this.#lastWriteMs = performance.now();
     const pending = this.#pending;
     const rooms = [...this.#dirty];
+    const isAnew = this.#isAnew;
+    this.#isAnew = false;
     this.#pending = [];
     this.#dirty.clear();
     try {
@@ -166,6 +172,7 @@ export class RedisPresence implements Presence {
         // oxlint-disable-next-line no-await-in-loop -- one bounded batch after the other
         await this.#store.write(some.map((room) => [room, encodeEntry(this.#rooms!.here(room))]));
       }
+      if (isAnew) await this.#store.markComplete();
       const { relay, replica } = this.#options;
       for (const { room, change } of pending) relay.publish(room, encodeChange(replica, change));
       await this.#read(rooms.filter((room) => this.#rooms!.isTold(room)));
@@ -173,6 +180,7 @@ export class RedisPresence implements Presence {
     } catch (error) {
       // Told when Redis is back; the others find in their next reading what changed.
       for (const room of rooms) this.#dirty.add(room);
+      this.#isAnew ||= isAnew;
       if (pending.length > 0) this.#options.dropped('presence_change', pending.length);
       if (!this.#options.link.isAway) this.#options.failed(error, 'telling who is in the rooms');
       return false;

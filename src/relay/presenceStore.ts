@@ -8,6 +8,9 @@ const replicasTtlMs = 60_000;
 /** Fields in one command. */
 const perCommand = 500;
 
+/** A field that no room is named like: without it some of the others may have been lost. */
+const complete = '~';
+
 /** All methods reject while Redis is away. */
 export class PresenceStore {
   readonly #link: RedisLink;
@@ -24,10 +27,10 @@ export class PresenceStore {
     this.#own = this.#hashOf(replica);
   }
 
-  /** Says that this replica lives; false where Redis knows nothing of its rooms. */
+  /** Says that this replica lives; false where Redis does not have all that was written. */
   async refresh(): Promise<boolean> {
-    const [isKnown] = await run(this.#living(this.#link.commands.pipeline()));
-    return isKnown === 1;
+    const answers = await run(this.#living(this.#link.commands.pipeline()).hexists(this.#own, complete));
+    return answers.at(-1) === 1;
   }
 
   /** @param entries by room; undefined: nobody is there any more */
@@ -38,6 +41,11 @@ export class PresenceStore {
       else pipeline.hset(this.#own, room, text);
     }
     await run(this.#living(pipeline));
+  }
+
+  /** All rooms of this replica have been written. */
+  async markComplete(): Promise<void> {
+    await this.#link.commands.hset(this.#own, complete, '1');
   }
 
   /** What each other replica that lives has of these rooms, in their order. */
@@ -70,7 +78,7 @@ export class PresenceStore {
     await run(this.#link.commands.pipeline().del(this.#own).srem(this.#replicas, this.#replica));
   }
 
-  /** Adds what keeps this replica known; the first answer tells whether its rooms are. */
+  /** Adds what keeps this replica known. */
   #living(pipeline: ChainableCommander): ChainableCommander {
     return pipeline.pexpire(this.#own, this.#ttlMs).sadd(this.#replicas, this.#replica).pexpire(this.#replicas, replicasTtlMs);
   }

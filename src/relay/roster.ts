@@ -29,17 +29,19 @@ export class Roster {
   /** By connection. */
   readonly #seen = new Map<string, Seen>();
   #counted: Elsewhere = nobody();
+  /** All of them are known by name. */
+  #isListed = true;
   /** `performance.now()` before the last reading began. */
   readMs = -Infinity;
   /** A member here was given a list without a reading: the first one then has to be told in full. */
   isOwed = false;
 
-  /** All other replicas together: counts by the last reading; the list is what the members here were told. */
+  /** All other replicas together: where all are listed, exactly what the members here were told. */
   get elsewhere(): Elsewhere {
-    if (!this.#counted.list) return this.#counted;
+    if (!this.#isListed) return { ...this.#counted, list: undefined };
     const list: ClientInfo[] = [];
     for (const { info, isThere } of this.#seen.values()) if (isThere) list.push(info);
-    return { ...this.#counted, list };
+    return { ...this.#counted, clients: list.length, users: new Set(list.map(({ user }) => user)), list };
   }
 
   get people(): number {
@@ -64,6 +66,7 @@ export class Roster {
     this.#counted = unite(entries.values());
     this.readMs = begunMs;
     const isSmall = this.people + peopleHere <= peopleUpTo;
+    this.#isListed = isSmall && this.#counted.list !== undefined;
 
     for (const [replica, { agents, list = [] }] of entries) {
       for (const info of agents) there.add(info.client);
