@@ -13,6 +13,7 @@ import { authRoutes } from './auth.ts';
 import type { AuthNeeds } from './auth.ts';
 import { takeJsonOnly } from './body.ts';
 import { groupRoutes } from './groups.ts';
+import { groupTokenRoutes } from './groupTokens.ts';
 import { guard } from './guards.ts';
 import { refuseForeignPages, setSecurityHeaders } from './headers.ts';
 import { hostSampleRoutes } from './hostSamples.ts';
@@ -110,6 +111,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
         hostSampleRoutes,
         hostSeriesRoutes,
         groupRoutes,
+        groupTokenRoutes,
         roomRoutes,
         agentRoutes,
         hubRoutes,

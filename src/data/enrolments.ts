@@ -62,3 +62,27 @@ export async function insertEnrolmentUse(sql: Sql, use: { tokenHash: Buffer; thu
     with used as (update enrolment set uses_left = uses_left - 1 where token_hash = ${use.tokenHash})
     insert into enrolment_use (token_hash, key_thumbprint, host) values (${use.tokenHash}, ${use.thumbprint}, ${use.host})`;
 }
+
+export interface GroupEnrolmentRow {
+  tokenHash: Buffer;
+  usesLeft: number;
+  expiresAt: number;
+  createdBy: string | null;
+}
+
+/** Those of the group that make hosts and still work, the one that expires last first. */
+export async function listGroupEnrolments(sql: Sql, group: string, limit: number): Promise<GroupEnrolmentRow[]> {
+  return sql<GroupEnrolmentRow[]>`
+    select token_hash as "tokenHash", uses_left as "usesLeft", created_by as "createdBy",
+      floor(extract(epoch from expires_at) * 1000)::float8 as "expiresAt"
+    from enrolment where host_group = ${group} and host is null and uses_left > 0 and expires_at > now()
+    order by expires_at desc limit ${limit}`;
+}
+
+/** Ends a token of the group; its uses stay, so that agents that enrolled with it may still repeat that. False where there is none. */
+export async function endGroupEnrolment(sql: Sql, group: string, tokenHash: Buffer): Promise<boolean> {
+  const { count } = await sql`
+    update enrolment set uses_left = 0
+    where token_hash = ${tokenHash} and host_group = ${group} and host is null and uses_left > 0`;
+  return count > 0;
+}

@@ -215,3 +215,41 @@ test('a reader who leaves ends the reading', async () => {
   // Nothing is left behind: the hub still answers and closes without waiting (in afterAll).
   expect((await admin.get('/hosts')).status).toBe(200);
 });
+
+test('a token of a group lets as many hosts in as it says, and nobody once it was ended', async () => {
+  const group = (await admin.get('/groups')).body.items[0].id as string;
+  const path = `/groups/${group}/enrolment-tokens`;
+  const expiresAt = Date.now() + 3_600_000;
+  for (const wrong of [
+    { uses: 0, expiresAt },
+    { uses: 2, expiresAt: Date.now() - 1 },
+    { uses: 2, expiresAt: Date.now() + 400 * 86_400_000 },
+    { uses: 2 },
+  ])
+    expect((await admin.post(path, wrong)).status).toBe(400);
+  const made = await admin.post(path, { uses: 2, expiresAt });
+  expect(made).toMatchObject({ status: 201, body: { uses: 2, command: expect.stringContaining(made.body.token) } });
+  expect(Math.abs(made.body.expiresAt - expiresAt)).toBeLessThan(5_000);
+  const agent = hub.browser();
+  const enrol = (name: string, publicKey = newKey()) => agent.post('/agents/enrol', { token: made.body.token, publicKey, name });
+  const key = newKey();
+  const first = await enrol('node-1', key);
+  const second = await enrol('node-2');
+  expect([first.status, second.status]).toEqual([200, 200]);
+  expect(second.body.hostId).not.toBe(first.body.hostId);
+  expect((await enrol('node-3')).body.code).toBe('token_used');
+  // A restart that did not hear the answer gets the same host, not another use.
+  expect((await enrol('node-1', key)).body.hostId).toBe(first.body.hostId);
+  expect((await admin.get(path)).body).toEqual({ items: [], next: null });
+
+  const other = await admin.post(path, { uses: 50, expiresAt });
+  const listed = (await admin.get(path)).body.items;
+  expect(listed).toEqual([{ id: other.body.id, usesLeft: 50, expiresAt: other.body.expiresAt, createdBy: expect.any(String) }]);
+  expect(JSON.stringify(listed)).not.toContain(other.body.token);
+  expect((await admin.delete(`${path}/${other.body.id}`)).status).toBe(204);
+  expect((await admin.delete(`${path}/${other.body.id}`)).status).toBe(404);
+  expect((await agent.post('/agents/enrol', { token: other.body.token, publicKey: newKey() })).body.code).toBe('token_used');
+  // That of one host is none of the group's: it cannot be ended here.
+  await admin.post(`/hosts/${first.body.hostId}/enrolment`);
+  expect((await admin.get(path)).body.items).toEqual([]);
+});
