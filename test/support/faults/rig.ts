@@ -52,6 +52,8 @@ export interface Rig {
   /** As a supervisor would; resolves when it is ready. */
   startHub(): Promise<void>;
   person: SignedIn;
+  /** A fresh access token of that person. */
+  token(): Promise<string>;
   /** Past everything, to PostgreSQL itself. */
   sql: Pool;
   /** Bytes of memory of the hub's process. */
@@ -132,6 +134,7 @@ export async function startRig(whenDone: WhenDone, options: RigOptions = {}): Pr
     postgres,
     hub,
     person,
+    token: accessToken,
     sql,
     async killHub() {
       rig.hub.child.kill('SIGKILL');
