@@ -145,10 +145,13 @@ async function build(
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });
   await hub.start(receiveRelayed({ hub, samples, conversations, dropped: () => metrics.dropped('relay_record') }));
   const conversation = { sql, hub, stream: conversations, clock };
+  const hostChanged = (host: string): void => {
+    directory.hostChanged(host);
+    notices.tell({ kind: 'hostChanged', host });
+  };
   const event = (draft: EventDraft): Promise<unknown> => {
     // Whatever becomes of a host is an event in its room.
-    directory.hostChanged(draft.room);
-    notices.tell({ kind: 'hostChanged', host: draft.room });
+    hostChanged(draft.room);
     return postEvent(conversation, draft);
   };
 
@@ -189,6 +192,7 @@ async function build(
   catchUp.start();
   closers.add('catching up', () => catchUp.close());
   link?.onBack(() => {
+    catchUp.doubt();
     const hosts = presence.sessions().map(({ host }) => host);
     refillRecent({ recent: recent!, samples }, hosts).catch((error: unknown) => link.isAway || background(error, 'filling Redis anew'));
   });
@@ -213,7 +217,6 @@ async function build(
       hub,
       writer,
       stream: samples,
-      recent,
       clock,
       retentionRawMs: config.retention.rawMs,
       observe: (session, sample) => {
@@ -222,7 +225,7 @@ async function build(
       },
     },
     backfill: { writer, clock, retentionRawMs: config.retention.rawMs, gaps },
-    inventory: { sql, event, changed: (host) => directory.hostChanged(host) },
+    inventory: { sql, event, changed: hostChanged },
     conversation,
     presence,
     outages,

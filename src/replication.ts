@@ -10,7 +10,7 @@ import { Notices } from './relay/notices.ts';
 import { MemoryPresence } from './relay/presence.ts';
 import type { Presence } from './relay/presence.ts';
 import { RedisPresence } from './relay/presenceRedis.ts';
-import { RecentSamples } from './relay/recentSamples.ts';
+import { keptRecords, RecentSamples } from './relay/recentSamples.ts';
 import { RedisRelay } from './relay/redis.ts';
 import { RedisLink } from './relay/redisLink.ts';
 import type { Relay } from './relay/relay.ts';
@@ -52,7 +52,7 @@ export function openReplication({ config, log, metrics, closers, hubId }: Replic
     });
   if (link) closers.add('Redis', () => link.close());
   const relay = new Notices({
-    relay: link ? new RedisRelay({ link, replica, dropped: metrics.dropped }) : new MemoryRelay(),
+    relay: link ? new RedisRelay({ link, replica, kept: keptRecords, dropped: metrics.dropped }) : new MemoryRelay(),
     refused: () => metrics.dropped('relay_record'),
     failed: (error, what) => {
       metrics.error('relay');
@@ -73,16 +73,6 @@ export function openReplication({ config, log, metrics, closers, hubId }: Replic
       })
     : new MemoryPresence();
   closers.add('presence of rooms', () => presence.close());
-  const recent =
-    link &&
-    new RecentSamples({
-      link,
-      dropped: (count) => metrics.dropped('recent_sample', count),
-      failed: (error, what) => {
-        metrics.error('recent_samples');
-        log.warn({ err: error, what }, 'the newest samples could not be kept in Redis; PostgreSQL is asked instead');
-      },
-    });
-  if (recent) closers.add('recent samples', () => recent.close());
+  const recent = link && new RecentSamples(link, replica);
   return { replica, relay, notices: relay, presence, recent, link };
 }

@@ -69,16 +69,24 @@ export class CatchUp {
     this.#later();
   }
 
+  /** Records may have been lost until now: looks at once, and closely for a while. */
+  doubt(): void {
+    this.#awayMs = performance.now();
+    if (!this.#timer) return;
+    clearTimeout(this.#timer);
+    this.#later(0);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     await this.#looking;
   }
 
-  #later(): void {
+  #later(waitMs = this.#times.everyMs * (0.8 + 0.4 * Math.random())): void {
     if (this.#isClosed) return;
-    const waitMs = this.#times.everyMs * (0.8 + 0.4 * Math.random());
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       this.#looking = this.#look().finally(() => this.#later());
     }, waitMs);
   }

@@ -9,7 +9,6 @@ import { checkAgentPublication } from '../protocol/checks.ts';
 import { errors } from '../protocol/codes.ts';
 import type { AgentPublication, Sample } from '../protocol/kinds.ts';
 import { hostRoom } from '../protocol/rooms.ts';
-import type { RecentSamples } from '../relay/recentSamples.ts';
 import type { SampleStream } from '../streams/samples.ts';
 import { inTurn } from './agentSession.ts';
 import type { AgentSession } from './agentSession.ts';
@@ -26,8 +25,6 @@ export interface IngestParts {
   hub: Pick<Hub, 'publish'>;
   writer: Committing;
   stream: SampleStream;
-  /** What other replicas read of hosts that they do not know; absent where there are none. */
-  recent?: Pick<RecentSamples, 'add'>;
   clock: Clock;
   retentionRawMs: number;
   /** Told of every live sample, once. */
@@ -46,10 +43,7 @@ export function ingestSample(parts: IngestParts, session: AgentSession, data: un
 
   parts.stream.add(session.host, publication, text);
   parts.hub.publish(hostRoom(session.host), { data: text, offset: publication.seq, epoch: publication.boot });
-  if (heard === undefined) {
-    parts.recent?.add(session.host, text);
-    if (publication.kind === 'sample') parts.observe(session, publication);
-  }
+  if (heard === undefined && publication.kind === 'sample') parts.observe(session, publication);
   return inTurn(session, 1, () => parts.writer.add(toRow(session.host, publication, text))).catch(refuse);
 }
 

@@ -5,14 +5,13 @@ import type { SampleStream } from '../streams/samples.ts';
 
 export interface RefillParts {
   recent: Pick<RecentSamples, 'fill'>;
-  samples: Pick<SampleStream, 'texts'>;
+  samples: Pick<SampleStream, 'records'>;
 }
 
 /** One host after the other, so that what is live is not held up. Rejects where Redis goes away again. */
 export async function refillRecent({ recent, samples }: RefillParts, hosts: Iterable<string>): Promise<void> {
   for (const host of hosts) {
-    const texts = samples.texts(host);
     // oxlint-disable-next-line no-await-in-loop -- not all at once
-    if (texts.length > 0) await recent.fill(host, texts);
+    await recent.fill(host, samples.records(host));
   }
 }

@@ -18,8 +18,6 @@ const maxHostBytes = 1024 * 1024;
 const minHostBytes = 16 * 1024;
 /** The same host's rows are not read again sooner; a hole in memory is mostly one that PostgreSQL has as well. */
 const askEveryMs = 1_000;
-/** With other replicas: a host not heard of for so long may have gone on elsewhere. */
-const freshMs = 1_500;
 /** Asked of the cache where only the newest is wanted: with the last list of processes, which comes every 10 s. */
 const glance = 12;
 
@@ -29,6 +27,8 @@ export interface SampleStreamOptions {
   names?: MetricNames;
   /** The cache that all replicas fill; absent where there is one replica, which then has heard everything itself. */
   recent?: Pick<RecentSamples, 'read' | 'forget'>;
+  /** With it: a host not heard of for so long may have gone on elsewhere. */
+  freshMs?: number;
   /** All hosts together; each gets an equal part, at most 1 MiB. */
   maxBytes?: number;
   /** Beyond it, the host heard of longest ago is forgotten; PostgreSQL still has it. */
@@ -63,6 +63,7 @@ export class SampleStream implements Stream {
   readonly #sql: Sql;
   readonly #names: MetricNames;
   readonly #recent: Pick<RecentSamples, 'read' | 'forget'> | undefined;
+  readonly #freshMs: number;
   readonly #maxBytes: number;
   readonly #maxHosts: number;
   /** By host id, the one heard of longest ago first. */
@@ -73,6 +74,7 @@ export class SampleStream implements Stream {
     this.#sql = options.sql;
     this.#names = options.names ?? new MetricNames();
     this.#recent = options.recent;
+    this.#freshMs = options.freshMs ?? 1_500;
     this.#maxBytes = options.maxBytes ?? 128 * 1024 * 1024;
     this.#maxHosts = options.maxHosts ?? 10_000;
   }
@@ -104,9 +106,10 @@ export class SampleStream implements Stream {
     return { sample: ring?.sample ?? null, processes: ring?.processes ?? null };
   }
 
-  /** What memory has of a host, ascending, without a hole: JSON texts. */
-  texts(host: string): string[] {
-    return newestRun(this.#rings.get(host)?.entries ?? []).map(({ data }) => data);
+  /** What memory has of a host, ascending, without a hole. */
+  records(host: string): (StreamEntry & { epoch: string })[] {
+    const ring = this.#rings.get(host);
+    return newestRun(ring?.entries ?? []).map((entry) => ({ ...entry, epoch: ring!.boot }));
   }
 
   /** What memory has of a host above a position, ascending; of another boot, or where there is no position, only the newest. */
@@ -125,7 +128,8 @@ export class SampleStream implements Stream {
   /** Forgets a host that was deleted, in the cache as well. */
   forget(host: string): void {
     this.#rings.delete(host);
-    this.#recent?.forget(host);
+    // Where Redis is away its expiry does it.
+    this.#recent?.forget(host).catch(() => undefined);
   }
 
   /** Answers from memory where that is enough, then from the cache, then from PostgreSQL. */
@@ -160,7 +164,7 @@ export class SampleStream implements Stream {
   #answers(host: string, range: Range): boolean {
     const ring = this.#rings.get(host);
     if (!ring || ring.boot === '') return false;
-    return (!this.#recent || this.silentMs(host) < freshMs) && covers(ring, range);
+    return (!this.#recent || this.silentMs(host) < this.#freshMs) && covers(ring, range);
   }
 
   #isDue(host: string, what: 'gatheredMs' | 'askedMs'): boolean {

@@ -13,6 +13,7 @@ export class FakeAgent {
   hub = '';
   #connection = 0;
   #seq = 0;
+  #lastAt = 0;
 
   /** `url` is the hub's, such as `http://127.0.0.1:8080`. */
   constructor(url: string) {
@@ -42,13 +43,15 @@ export class FakeAgent {
       .sign(this.key.privateKey);
   }
 
-  async connect(): Promise<RawClient> {
+  /** @param url another replica's */
+  async connect(url = this.#url): Promise<RawClient> {
     const data = { boot: this.boot, connection: ++this.#connection };
-    return RawClient.connect(`${this.#url.replace('http', 'ws')}/connection/websocket`, await this.token(), data);
+    return RawClient.connect(`${url.replace('http', 'ws')}/connection/websocket`, await this.token(), data);
   }
 
   /** The next sample, with these metrics. */
-  sample(metrics: Record<string, number>, at = Date.now()): object {
+  sample(metrics: Record<string, number>, at = Math.max(Date.now(), this.#lastAt + 1)): object {
+    this.#lastAt = at;
     return { kind: 'sample', at, seq: ++this.#seq, boot: this.boot, metrics };
   }
 }
