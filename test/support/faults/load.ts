@@ -1,6 +1,7 @@
 /** Many agents and viewers on one rig, and what became of all they sent and saw. */
 
 import type { Verdict } from './checker.ts';
+import { readCluster } from './cluster.ts';
 import type { LoadAgent } from './loadAgent.ts';
 import { untilDelivered, type Rig } from './rig.ts';
 import { until } from '../until.ts';
@@ -66,3 +67,41 @@ export function makeLoad(rig: Rig, agents: LoadAgent[], viewers: Viewer[], watch
     },
   };
 }
+
+export interface PlacedLoad extends Load {
+  /** On the replica of their hosts' agents. */
+  near: Viewer[];
+  /** On another one. */
+  far: Viewer[];
+}
+
+/** Past the balancer, an equal share on each replica: half of the viewers see hosts of their own replica, half those of the next. */
+export async function placeLoad(rig: Rig, { agents: agentCount, viewers: viewerCount, intervalMs }: LoadSize): Promise<PlacedLoad> {
+  const urls = readCluster(rig.folder).replicas.map(({ url }) => url);
+  const shares = await Promise.all(urls.map((hubUrl) => rig.load(agentCount / urls.length, { intervalMs, hubUrl })));
+  const placed = await Promise.all(
+    Array.from({ length: viewerCount }, async (_, i) => {
+      const isNear = i % 2 === 0;
+      const replica = (i >> 1) % urls.length;
+      const share = shares[isNear ? replica : (replica + 1) % urls.length]!;
+      const watched = Array.from({ length: roomsEach }, (__, k) => share[(i * roomsEach + k) % share.length]!);
+      const hosts = watched.map((agent) => agent.host()!);
+      return { isNear, watched, viewer: await rig.view(hosts, urls[replica]) };
+    }),
+  );
+  const viewers = placed.map(({ viewer }) => viewer);
+  const whichAre = (wanted: boolean): Viewer[] => placed.filter(({ isNear }) => isNear === wanted).map(({ viewer }) => viewer);
+  const load = makeLoad(
+    rig,
+    shares.flat(),
+    viewers,
+    placed.map(({ watched }) => watched),
+  );
+  return { ...load, near: whichAre(true), far: whichAre(false) };
+}
+
+/** Ms from sampling to being shown, of all that these saw since the last call. */
+export const lagsOf = (viewers: readonly Viewer[]): number[] => viewers.flatMap((viewer) => viewer.takeLags());
+
+/** The marks that every viewer has from joining. */
+export const firstMarks = (viewers: readonly Viewer[]): number => viewers.length * roomsEach;
