@@ -20,7 +20,10 @@ export interface Peer {
   start(port: number, messageBytes: number): Promise<Running>;
   /** Starts two servers that work together, on core 0; absent: it is not compared there. */
   startPair?(port: number): Promise<Running>;
-  /** How clients connect, join the room of their number, and publish `message` into that of the publisher's. */
+  /**
+   * How clients connect, join the room of their number, and publish `message` into that of the publisher's. Where the peer can, it
+   * answers every publish, so that an agent knows of each sample that it has arrived.
+   */
   wiring(message: string): Wiring;
 }
 

@@ -1,7 +1,7 @@
 /** The hub itself: gateway, tokens, permissions, checks, positions. */
 
 import { resolve } from 'node:path';
-import { startServer } from '../../support/processes.ts';
+import { freePort, startRedis, startServer, together } from '../../support/processes.ts';
 import type { Peer } from '../peer.ts';
 import { benchTokens, hostPattern, person } from '../servers/hostroomRooms.ts';
 
@@ -9,6 +9,9 @@ const program = resolve(import.meta.dirname, '..', 'servers', 'hostroom.ts');
 const { accessToken } = await benchTokens().issue(person, person);
 const connect = `{"id":1,"connect":{"token":"${accessToken}"}}`;
 const subscribe = `{"id":2,"subscribe":{"channel":"host:${hostPattern}"}}`;
+
+/** With the young generation of `npm run hub`. */
+const command = [process.execPath, '--max-semi-space-size=8', program];
 
 /** How the clients of the hub speak, whatever carries it. */
 export const wiring: Peer['wiring'] = (message) => ({
@@ -24,7 +27,12 @@ export const wiring: Peer['wiring'] = (message) => ({
 export const hostroom: Peer = {
   name: 'hostroom',
   missing: () => undefined,
-  // With the young generation of `npm run hub`.
-  start: (port) => startServer([process.execPath, '--max-semi-space-size=8', program, String(port)], port),
+  start: (port) => startServer([...command, String(port)], port),
+  startPair: async (port) => {
+    const redis = await startRedis();
+    const other = await freePort();
+    const replicas = [port, other].map((each) => startServer([...command, String(each), String(redis.port)], each));
+    return together([...(await Promise.all(replicas)), redis]);
+  },
   wiring,
 };

@@ -33,7 +33,7 @@ export const nats: Peer = {
     return {
       args: [
         ...['--path', '/', '--binary', '--hello', `${hello}SUB room%d %d\r\nPING\r\n`, '--joined', 'PONG'],
-        ...['--publisher-hello', `${hello}PING\r\n`, '--publisher-joined', 'PONG'],
+        ...['--publisher-hello', `${hello.replace('false', 'true')}PING\r\n`, '--publisher-joined', 'PONG'],
         ...['--ping', 'PING\r\n', '--pong', 'PONG\r\n', '--unit-bytes', String(unitBytes)],
         // The server's first PING, a few seconds after the start, must not stand between messages.
         ...['--settle-ms', '4000', '--message', `PUB room@R@@ ${message.length}\r\n${message}\r\n`],

@@ -30,7 +30,7 @@ export const socketIo: Peer = {
         '--pong',
         '3',
       ],
-      ...['--publisher-hello', '40', '--publisher-joined', '40{', '--message', `42["publish","room@R@@",${message}]`],
+      ...['--publisher-hello', '40', '--publisher-joined', '40{', '--message', `42@N@@@@@@@@["publish","room@R@@",${message}]`],
     ],
     watch: (rooms) => ['--watch-hello', `40{"from":%d,"rooms":${rooms}}`],
   }),

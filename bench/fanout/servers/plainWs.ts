@@ -15,6 +15,7 @@ server.on('connection', (socket) => {
       socket.send('{"joined":true}');
       return;
     }
+    socket.send('{"taken":true}');
     for (const member of rooms.get(message.room ?? '') ?? []) member.send(JSON.stringify({ room: message.room, data: message.data }));
   });
 });

@@ -16,6 +16,9 @@ if (redisPort !== undefined) {
 io.on('connection', (socket) => {
   const { from, rooms } = socket.handshake.auth as { from?: number; rooms?: number };
   if (from !== undefined) void socket.join(Array.from({ length: rooms ?? 1 }, (_, at) => `room${from + at}`));
-  socket.on('publish', (room: string, data: unknown) => io.to(room).emit('publication', data));
+  socket.on('publish', (room: string, data: unknown, taken: () => void) => {
+    io.to(room).emit('publication', data);
+    taken();
+  });
 });
 server.listen(Number(process.argv[2]), '127.0.0.1');
