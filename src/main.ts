@@ -1,4 +1,4 @@
-/** `npm run hub`: the hub alone. With `--sign-in-link` it only makes a one-time link for the admin. */
+/** `npm run hub`: the hub alone. `--sign-in-link` only makes a one-time link for the admin, `--check` only looks at what it stands on. */
 
 import { parseArgs } from 'node:util';
 import process from 'node:process';
@@ -8,13 +8,17 @@ import { runningEmbedded } from './db/embedded.ts';
 import { AppError } from './errors.ts';
 import { Closers } from './lib/closers.ts';
 import { createLog } from './ops/log.ts';
+import { preflight } from './preflight.ts';
 import { configure, orExplain, startHub, stopOptions } from './run.ts';
 import { stopOnSignal } from './stop.ts';
 import { openStorage } from './storage.ts';
 
-const { values } = parseArgs({ options: { 'sign-in-link': { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { 'sign-in-link': { type: 'boolean', default: false }, check: { type: 'boolean', default: false } },
+});
 const { config, log } = await configure();
-if (values['sign-in-link']) await printLink();
+if (values.check) await printFindings();
+else if (values['sign-in-link']) await printLink();
 else await run();
 
 async function run(): Promise<void> {
@@ -25,6 +29,13 @@ async function run(): Promise<void> {
   if (process.connected) return;
   const link = await app.signInLink();
   if (link !== undefined) process.stdout.write(`Sign in once within 24 hours: ${link}\n`);
+}
+
+/** Exit code 1 where something would keep the hub from its promises. */
+async function printFindings(): Promise<void> {
+  const findings = await preflight(config);
+  for (const { level, what, text } of findings) process.stdout.write(`${level.padEnd(4)}  ${what}: ${text}\n`);
+  process.exitCode = findings.some(({ level }) => level === 'fail') ? 1 : 0;
 }
 
 async function printLink(): Promise<void> {

@@ -14,6 +14,7 @@ const reports = join(root, '.cache', 'test');
 const wanted: readonly ToolName[] = [
   'chromium',
   'postgresql',
+  'pgDump',
   'redis',
   'nginx',
   'ip',

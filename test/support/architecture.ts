@@ -6,8 +6,8 @@ import { codeOf, importsOf, type Source } from './sources.ts';
 export const layers: readonly (readonly string[])[] = [
   ['src/main.ts', 'src/start.ts', 'src/clusterMain.ts', 'src/migrateMain.ts', 'src/local', 'src/run.ts', 'src/stop.ts', 'src/conformance'],
   ['src/app.ts'],
-  ['src/admission.ts'],
-  ['src/storage.ts', 'src/history.ts', 'src/replication.ts'],
+  ['src/admission.ts', 'src/hearing.ts'],
+  ['src/storage.ts', 'src/history.ts', 'src/replication.ts', 'src/preflight.ts'],
   ['src/gateway', 'src/api', 'src/cluster'],
   ['src/actions'],
   ['src/alerts'],

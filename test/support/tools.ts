@@ -14,6 +14,7 @@ export interface Tool {
 export const tools = {
   chromium: { programs: ['chromium', 'chromium-browser', 'google-chrome'], package: 'chromium' },
   postgresql: { programs: ['postgres'], package: 'postgresql' },
+  pgDump: { programs: ['pg_dump'], package: 'postgresql-client' },
   redis: { programs: ['redis-server'], package: 'redis-server' },
   nginx: { programs: ['nginx'], package: 'nginx' },
   ip: { programs: ['ip'], package: 'iproute2' },
