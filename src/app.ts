@@ -35,6 +35,7 @@ import type { Log } from './ops/log.ts';
 import { startOpsServer } from './ops/opsServer.ts';
 import { openReplication } from './replication.ts';
 import { openStorage } from './storage.ts';
+import { openTraces } from './traces.ts';
 import { ConversationStream } from './streams/conversation.ts';
 import { SampleStream } from './streams/samples.ts';
 
@@ -120,6 +121,7 @@ async function build(
   const accessTokens = createAccessTokens({ keys, hub: identity.id, clock });
 
   const replication = openReplication({ config, log, metrics, closers, hubId: identity.id });
+  const tracing = config.tracing && (await openTraces(config.tracing, { log, version, replica: replication.replica, closers }));
   const { directory, seats, loginLimits, enrolTries } = openAdmission({ sql, metrics, closers, replication, failed: background });
   const { relay, notices, replica, link, recent, presence: elsewhere } = replication;
   hub = new Hub({
@@ -143,8 +145,8 @@ async function build(
   closers.add('writer', () => commits.close());
   const samples = new SampleStream({ sql, names, recent });
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });
-  await hub.start(receiveRelayed({ hub, samples, conversations, dropped: () => metrics.dropped('relay_record') }));
-  const conversation = { sql, hub, stream: conversations, clock };
+  await hub.start(receiveRelayed({ hub, samples, conversations, dropped: () => metrics.dropped('relay_record'), tracing }));
+  const conversation = { sql, hub, stream: conversations, clock, tracing };
   const hostChanged = (host: string): void => {
     directory.hostChanged(host);
     notices.tell({ kind: 'hostChanged', host });
@@ -218,6 +220,7 @@ async function build(
       writer,
       stream: samples,
       clock,
+      tracing,
       retentionRawMs: config.retention.rawMs,
       observe: (session, sample) => {
         metrics.sampled(session.host, sample);
@@ -246,6 +249,7 @@ async function build(
   const server = await createApi({
     log,
     metrics,
+    tracing,
     clock,
     sql,
     hub: identity.id,

@@ -5,8 +5,10 @@ import { resolve } from 'node:path';
 import { parseDuration } from './lib/duration.ts';
 import { readKubernetesPlace, type KubernetesPlace } from './lib/kubernetesPlace.ts';
 import { isNetwork } from './lib/network.ts';
+import { parseOrigins, parsePublicUrl } from './lib/origins.ts';
 import { leastPasswordLength } from './lib/passwordLength.ts';
 import { parseRedisAddress, type RedisAddress } from './lib/redisAddress.ts';
+import { readTracing, type TracingSettings } from './lib/tracingSettings.ts';
 
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 const registrations = ['invite', 'open', 'closed'] as const;
@@ -26,6 +28,8 @@ export interface Config {
   /** Unset: one replica, whose relay stays in the process. */
   redis: RedisAddress | undefined;
   kubernetes: KubernetesPlace | undefined;
+  /** Unset: no traces. */
+  tracing: TracingSettings | undefined;
   migrate: boolean;
   /** At least 32 random bytes; unset: kept in `dataDir` beside the embedded database. */
   secretKey: Uint8Array | undefined;
@@ -134,6 +138,7 @@ export function readConfig(env: Environment = process.env, program: 'hub' | 'mig
       'secret',
     ),
     kubernetes: readKubernetesPlace(env, faults),
+    tracing: readTracing(env, faults),
     migrate: read('MIGRATE', true, (text) => ({ on: true, off: false })[text], 'is neither on nor off'),
     secretKey,
     admin: readAdmin(env, faults),
@@ -141,7 +146,7 @@ export function readConfig(env: Environment = process.env, program: 'hub' | 'mig
     allowedOrigins: read(
       'ALLOWED_ORIGINS',
       defaultOrigins(publicUrl, port),
-      parseOrigins,
+      (text) => parseOrigins(items(text)),
       'is not a comma list of origins such as https://hub.example.com (scheme, host, port, nothing else)',
     ),
     trustedProxies: read('TRUSTED_PROXIES', [], parseProxies, 'is not a comma list of IP addresses or networks such as 10.0.0.0/8'),
@@ -250,13 +255,6 @@ const oneOf =
   (text: string): T | undefined =>
     known.find((item) => item === text);
 
-function parsePublicUrl(text: string): string | undefined {
-  const url = URL.parse(text);
-  if (!url || !['http:', 'https:'].includes(url.protocol)) return undefined;
-  const bare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password;
-  return bare ? url.origin : undefined;
-}
-
 function parseDatabaseUrl(text: string): string | undefined {
   // db/address.ts reads it and names what is wrong inside; several hosts are no URL for `URL`.
   return /^postgres(ql)?:\/\/\S+$/.test(text) ? text : undefined;
@@ -266,12 +264,6 @@ function parseSecretKey(text: string): Uint8Array | undefined {
   if (!/^[A-Za-z0-9+/_-]+={0,2}$/.test(text)) return undefined;
   const bytes = Buffer.from(text, 'base64');
   return bytes.length >= 32 ? new Uint8Array(bytes) : undefined;
-}
-
-function parseOrigins(text: string): string[] | undefined {
-  const origins = items(text);
-  const exact = (origin: string): boolean => /^https?:\/\//.test(origin) && URL.parse(origin)?.origin === origin;
-  return origins.length > 0 && origins.every(exact) ? origins : undefined;
 }
 
 function parseProxies(text: string): string[] | undefined {

@@ -7,6 +7,7 @@ import type { Hub } from '../hub/hub.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { TimelineItem } from '../protocol/kinds.ts';
 import { conversationRoom } from '../protocol/rooms.ts';
+import type { Tracing } from '../ops/tracing.ts';
 import type { ConversationStream } from '../streams/conversation.ts';
 
 export interface ConversationParts {
@@ -14,6 +15,8 @@ export interface ConversationParts {
   hub: Pick<Hub, 'publish'>;
   stream: ConversationStream;
   clock: Clock;
+  /** Absent: no traces. */
+  tracing?: Tracing;
 }
 
 /** `info` is the publisher's ClientInfo as JSON text; null where the hub itself speaks. */
@@ -31,21 +34,33 @@ export async function commitAndPublish<Item extends TimelineItem>(
   room: string,
   change: (tx: Sql, offset: number) => Promise<Change<Item>>,
 ): Promise<Item> {
-  const { offset, changed } = await parts.sql.begin(async (tx) => {
-    const offset = await nextOffset(tx, room);
-    if (offset === undefined) throw new AppError('not_found', 'There is no such room.');
-    const changed = await change(tx, offset);
-    await insertPublication(tx, room, { offset, data: JSON.stringify(changed.item), info: changed.info });
-    return { offset, changed };
-  });
-  show(parts, room, { ...changed, offset });
-  return changed.item;
+  const span = parts.tracing?.start('change of a conversation', parts.tracing.current()?.traceparent, { room });
+  try {
+    const { offset, changed } = await parts.sql.begin(async (tx) => {
+      const offset = await nextOffset(tx, room);
+      if (offset === undefined) throw new AppError('not_found', 'There is no such room.');
+      const changed = await change(tx, offset);
+      await insertPublication(tx, room, { offset, data: JSON.stringify(changed.item), info: changed.info });
+      return { offset, changed };
+    });
+    show(parts, room, { ...changed, offset }, span?.traceparent);
+    span?.end();
+    return changed.item;
+  } catch (error) {
+    span?.end(error);
+    throw error;
+  }
 }
 
 /** Shows what is committed to all members of the room; what they have seen already they do not see again. */
-export function show(parts: ConversationParts, room: string, { item, offset, info }: Change<TimelineItem> & { offset: number }): void {
+export function show(
+  parts: ConversationParts,
+  room: string,
+  { item, offset, info }: Change<TimelineItem> & { offset: number },
+  trace?: string,
+): void {
   const name = conversationRoom(room);
   const entry = { offset, data: JSON.stringify(item), info: info ?? undefined };
   parts.stream.add(name, entry);
-  parts.hub.publish(name, { ...entry, epoch: parts.stream.epoch });
+  parts.hub.publish(name, { ...entry, epoch: parts.stream.epoch, trace });
 }

@@ -10,6 +10,7 @@ import { errors } from '../protocol/codes.ts';
 import type { AgentPublication, Sample } from '../protocol/kinds.ts';
 import { hostRoom } from '../protocol/rooms.ts';
 import type { SampleStream } from '../streams/samples.ts';
+import type { Span, Tracing } from '../ops/tracing.ts';
 import { inTurn } from './agentSession.ts';
 import type { AgentSession } from './agentSession.ts';
 
@@ -27,6 +28,8 @@ export interface IngestParts {
   stream: SampleStream;
   clock: Clock;
   retentionRawMs: number;
+  /** Absent: no traces. */
+  tracing?: Tracing;
   /** Told of every live sample, once. */
   observe(session: AgentSession, sample: Sample): void;
 }
@@ -42,9 +45,24 @@ export function ingestSample(parts: IngestParts, session: AgentSession, data: un
   if (heard !== undefined) refuseOther(publication, heard);
 
   parts.stream.add(session.host, publication, text);
-  parts.hub.publish(hostRoom(session.host), { data: text, offset: publication.seq, epoch: publication.boot });
+  const span = parts.tracing?.isChosen()
+    ? parts.tracing.start('sample', undefined, { host: session.host, seq: publication.seq })
+    : undefined;
+  parts.hub.publish(hostRoom(session.host), { data: text, offset: publication.seq, epoch: publication.boot, trace: span?.traceparent });
   if (heard === undefined && publication.kind === 'sample') parts.observe(session, publication);
-  return inTurn(session, 1, () => parts.writer.add(toRow(session.host, publication, text))).catch(refuse);
+  const committed = inTurn(session, 1, () => parts.writer.add(toRow(session.host, publication, text))).catch(refuse);
+  return span ? ended(span, committed) : committed;
+}
+
+/** The span of a sample ends with its commit. */
+async function ended(span: Span, committed: Promise<void>): Promise<void> {
+  try {
+    await committed;
+    span.end();
+  } catch (error) {
+    span.end(error);
+    throw error;
+  }
 }
 
 /** Everything that speaks against a live publication: its shape, its boot, its time. */

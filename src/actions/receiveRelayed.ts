@@ -5,6 +5,7 @@ import { tryParse } from '../lib/json.ts';
 import { checkAgentPublication } from '../protocol/checks.ts';
 import { parseRoom } from '../protocol/rooms.ts';
 import type { RoomSort } from '../protocol/rooms.ts';
+import type { Tracing } from '../ops/tracing.ts';
 import { alwaysFollowed } from '../relay/relay.ts';
 import type { RelayRecord } from '../relay/relay.ts';
 import type { ConversationStream } from '../streams/conversation.ts';
@@ -18,20 +19,29 @@ export interface RelayedParts {
   between?: Readonly<Record<string, (record: RelayRecord) => void>>;
   /** A record was not what a replica of this hub sends. */
   dropped(): void;
+  /** Absent: no traces. */
+  tracing?: Tracing;
 }
 
 /** What the relay hands every record to. Never throws, and knows no relay: what came from one replica cannot go out again. */
 export function receiveRelayed(parts: RelayedParts): (room: string, record: RelayRecord) => void {
   return (name, record) => {
-    if (name.startsWith(alwaysFollowed)) return (parts.between?.[name] ?? parts.dropped)(record);
-    // Who came or went is nothing to remember; whoever keeps presence checks it.
-    if (record.presence) return parts.hub.deliver(name, record);
-    const room = parseRoom(name);
-    const data = parseObject(record.data);
-    const isOurs = data !== undefined && (record.info === undefined || parseObject(record.info) !== undefined);
-    if (!room || !isOurs || !remember[room.sort](parts, { name, id: room.id, record, data })) return parts.dropped();
-    parts.hub.deliver(name, record);
+    // What the publishing replica follows goes on here.
+    const span = record.trace === undefined ? undefined : parts.tracing?.start('deliver', record.trace, { room: name });
+    take(parts, name, record);
+    span?.end();
   };
+}
+
+function take(parts: RelayedParts, name: string, record: RelayRecord): void {
+  if (name.startsWith(alwaysFollowed)) return (parts.between?.[name] ?? parts.dropped)(record);
+  // Who came or went is nothing to remember; whoever keeps presence checks it.
+  if (record.presence) return parts.hub.deliver(name, record);
+  const room = parseRoom(name);
+  const data = parseObject(record.data);
+  const isOurs = data !== undefined && (record.info === undefined || parseObject(record.info) !== undefined);
+  if (!room || !isOurs || !remember[room.sort](parts, { name, id: room.id, record, data })) return parts.dropped();
+  parts.hub.deliver(name, record);
 }
 
 interface Arrival {

@@ -5,6 +5,7 @@ import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { newId } from '../lib/id.ts';
 import type { Log } from '../ops/log.ts';
+import type { Tracing } from '../ops/tracing.ts';
 import type { Metrics } from '../ops/metrics.ts';
 import { agentFileRoutes } from './agentFiles.ts';
 import { agentRoutes } from './agents.ts';
@@ -35,6 +36,7 @@ import type { RoomNeeds } from './rooms.ts';
 import type { Api } from './routes.ts';
 import { storageRoutes } from './storage.ts';
 import type { StorageNeeds } from './storage.ts';
+import { traceRequests } from './requestTraces.ts';
 import { validatorCompiler } from './validate.ts';
 import { serveWebUi } from './webUi.ts';
 
@@ -49,6 +51,8 @@ export type ApiParts = AuthNeeds &
   StorageNeeds & {
     log: Log;
     metrics: Pick<Metrics, 'http' | 'error'>;
+    /** Absent: no traces. */
+    tracing?: Tracing;
     allowedOrigins: readonly string[];
     /** Whose X-Forwarded-For is believed. */
     trustedProxies: readonly string[];
@@ -92,6 +96,7 @@ export async function createApi(parts: ApiParts): Promise<FastifyInstance> {
   setSecurityHeaders(app, parts);
   refuseForeignPages(app, parts);
   countRequests(app, parts.metrics);
+  if (parts.tracing) traceRequests(app, parts.tracing);
 
   const methods = collectMethods(app);
   await parts.first?.(app);

@@ -7,7 +7,7 @@ export const layers: readonly (readonly string[])[] = [
   ['src/main.ts', 'src/start.ts', 'src/clusterMain.ts', 'src/migrateMain.ts', 'src/local', 'src/run.ts', 'src/stop.ts', 'src/conformance'],
   ['src/app.ts'],
   ['src/admission.ts', 'src/hearing.ts'],
-  ['src/storage.ts', 'src/history.ts', 'src/replication.ts', 'src/preflight.ts'],
+  ['src/storage.ts', 'src/history.ts', 'src/replication.ts', 'src/preflight.ts', 'src/traces.ts'],
   ['src/gateway', 'src/api', 'src/cluster'],
   ['src/actions'],
   ['src/alerts'],
