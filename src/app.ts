@@ -6,6 +6,7 @@ import { Gaps } from './actions/backfill.ts';
 import { CatchUp } from './actions/catchUp.ts';
 import { FleetBoard } from './actions/fleet.ts';
 import { localEnrolment } from './actions/hosts.ts';
+import type { IngestParts } from './actions/ingestSample.ts';
 import { postEvent, type EventDraft } from './actions/postEvent.ts';
 import { prepareHub } from './actions/prepareHub.ts';
 import { Outages } from './actions/outages.ts';
@@ -211,22 +212,15 @@ async function build(
   const roomParts = { sql, directory, samples, conversations, fleet, clock };
   const rights = revocations({ hub, directory, notices, rooms: roomParts, presence, fleet, samples, failed: background });
 
+  const observe: IngestParts['observe'] = (session, sample) => {
+    metrics.sampled(session.host, sample);
+    fleet.observe(session.host, session.group, sample);
+  };
   const policy = hostroomPolicy({
     hub,
     identify: { directory, accessTokens, hub: identity.id, clock },
     rooms: roomParts,
-    ingest: {
-      hub,
-      writer,
-      stream: samples,
-      clock,
-      tracing,
-      retentionRawMs: config.retention.rawMs,
-      observe: (session, sample) => {
-        metrics.sampled(session.host, sample);
-        fleet.observe(session.host, session.group, sample);
-      },
-    },
+    ingest: { hub, writer, stream: samples, clock, tracing, retentionRawMs: config.retention.rawMs, observe },
     backfill: { writer, clock, retentionRawMs: config.retention.rawMs, gaps },
     inventory: { sql, event, changed: hostChanged },
     conversation,
