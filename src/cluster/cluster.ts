@@ -10,6 +10,7 @@ import { Moves } from '../relay/moves.ts';
 import type { RedisLink } from '../relay/redisLink.ts';
 import { MemoryReplicas, RedisReplicas, type ReplicaRow } from '../relay/replicaRows.ts';
 import { Drain } from './drain.ts';
+import { Kubernetes, type KubernetesTimes, type PodsView } from './kubernetes.ts';
 import type { DrainView } from './pace.ts';
 import { Rebalance } from './rebalance.ts';
 import { Replicas } from './replicas.ts';
@@ -26,6 +27,7 @@ export interface ClusterParts {
   /** Undefined: there is no other replica. */
   link: RedisLink | undefined;
   hub: Pick<Hub, 'clients' | 'connections' | 'followed'>;
+  kubernetesTimes?: KubernetesTimes;
 }
 
 export class Cluster {
@@ -33,6 +35,7 @@ export class Cluster {
   readonly #replicas: Replicas;
   readonly #rebalance: Rebalance | undefined;
   readonly #drain: Drain;
+  readonly #kubernetes: Kubernetes | undefined;
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
@@ -51,6 +54,9 @@ export class Cluster {
       failed: (error) => this.#failed(error, 'exchanging rows with the other replicas'),
       vanished: (row) => this.#vanished(row),
     });
+    const place = config.kubernetes;
+    // Alone in its process there is nobody to share with, whatever Kubernetes says.
+    this.#kubernetes = link && place && new Kubernetes({ place, log, connections: () => totalOf(hub), times: parts.kubernetesTimes });
     this.#drain = new Drain({
       graceMs: config.shutdownGraceMs,
       clients: () => hub.clients(),
@@ -81,6 +87,7 @@ export class Cluster {
     link?.onBack(() => void this.#replicas.tell());
     this.#replicas.start();
     this.#rebalance?.start();
+    this.#kubernetes?.start();
   }
 
   /** This replica takes connections from now on. */
@@ -93,7 +100,11 @@ export class Cluster {
     return this.#parts.replica;
   }
 
-  readonly scale = undefined;
+  /** Asks Kubernetes for another number of replicas; throws AppError busy. Undefined where this hub may not. */
+  get scale(): ((replicas: number) => Promise<void>) | undefined {
+    const kubernetes = this.#kubernetes;
+    return kubernetes && this.#parts.config.kubernetes?.mayScale ? (replicas) => kubernetes.scale(replicas) : undefined;
+  }
 
   /** All replicas as they are now. */
   rows(): Promise<ReplicaRow[]> {
@@ -109,38 +120,50 @@ export class Cluster {
   async drain(): Promise<void> {
     this.#rebalance?.close();
     await this.#replicas.draining();
+    this.#kubernetes?.draining();
+    const { survivors } = this.#othersAtStop();
+    if (survivors > 0) this.#kubernetes?.tell('Draining', `${totalOf(this.#parts.hub)} connections go to ${survivors} other replicas`);
     await this.#drain.run();
   }
 
   async close(): Promise<void> {
     this.#rebalance?.close();
+    this.#kubernetes?.close();
     await this.#replicas.close();
   }
 
   #view(): FleetView {
     const { others } = this.#replicas;
-    const takers = others.filter(({ ready, draining }) => ready && !draining);
+    const pods = this.#kubernetes?.view;
+    const takers = this.#takers();
     return {
       own: totalOf(this.#parts.hub),
       others: takers.map((row) => ({ connections: totalOf(row), ageMs: this.#replicas.ageMs(row) })),
-      expected: undefined,
-      unchangedMs: this.#replicas.unchangedMs,
+      // Old news name no replicas at all, which fits no number of rows.
+      expected: pods === 'unsure' ? 0 : pods?.ready.size,
+      unchangedMs: Math.min(this.#replicas.unchangedMs, isKnown(pods) ? pods.unchangedMs : Infinity),
       readyMs: this.#replicas.readyForMs,
-      versions: new Set([this.#parts.version, ...takers.map(({ version }) => version)]).size,
+      versions: Math.max(isKnown(pods) ? pods.versions : 1, new Set([this.#parts.version, ...takers.map(({ version }) => version)]).size),
       isAnyDraining: others.some(({ draining }) => draining),
     };
   }
 
+  /** The other replicas that get new connections: by their own word, and by that of Kubernetes where it is to be had. */
+  #takers(): ReplicaRow[] {
+    const pods = this.#kubernetes?.view;
+    return this.#replicas.others.filter((row) => row.ready && !row.draining && (!isKnown(pods) || pods.ready.has(row.name)));
+  }
+
   #othersAtStop(): DrainView {
-    const { others } = this.#replicas;
-    const draining = others.filter((row) => row.draining).reduce((sum, row) => sum + totalOf(row), 0);
-    return { draining, survivors: others.filter((row) => row.ready && !row.draining).length };
+    const draining = this.#replicas.others.filter((row) => row.draining).reduce((sum, row) => sum + totalOf(row), 0);
+    return { draining, survivors: this.#takers().length };
   }
 
   #settled(moved: number, verdict: ShareVerdict): void {
     if (moved === 0) return;
     const replicas = this.#replicas.others.length + 1;
     this.#parts.log.info({ moved, replicas, ...verdict }, 'connections were moved to replicas with more room');
+    this.#kubernetes?.tell('Rebalanced', `${moved} connections moved to others of ${replicas} replicas`);
   }
 
   #vanished(row: ReplicaRow): void {
@@ -156,4 +179,5 @@ export class Cluster {
   }
 }
 
+const isKnown = (pods: PodsView | 'unsure' | undefined): pods is PodsView => pods !== undefined && pods !== 'unsure';
 const totalOf = ({ connections }: Pick<ReplicaRow, 'connections'>): number => connections.agent + connections.user;

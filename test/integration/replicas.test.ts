@@ -74,7 +74,7 @@ needs('redis').describe('through Redis', () => {
   const open = async (hub = newId()): Promise<RedisLink> => {
     const address = parseRedisAddress(redis.url);
     if (!address) throw new Error(redis.url);
-    const quiet = { info: () => undefined, warn: () => undefined };
+    const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
     const link = new RedisLink({ address, hub, replica: newId(), log: quiet });
     onTestFinished(() => link.close());
     await until(() => !link.isAway, 'Redis is there');

@@ -30,6 +30,8 @@ export interface RigOptions {
   environment?: Readonly<Record<string, string>>;
   /** So many by `npm run cluster`, in place of one hub alone. */
   replicas?: number;
+  /** Starts something else with the settings that a hub needs, in place of one hub alone; `url` and `link` of its answer are used. */
+  start?: (folder: string, environment: Readonly<Record<string, string>>) => Promise<Hostroom>;
 }
 
 export interface RealAgent {
@@ -95,7 +97,8 @@ export async function startRig(whenDone: WhenDone, options: RigOptions = {}): Pr
   let isOver = true;
   const startHub = async (): Promise<Hostroom> => {
     const cluster = { program: 'clusterMain', args: ['--replicas', String(options.replicas)] } as const;
-    const started = await run(join(folder, 'data'), { environment, ...(options.replicas ? cluster : {}) });
+    const alone = (): Promise<Hostroom> => run(join(folder, 'data'), { environment, ...(options.replicas ? cluster : {}) });
+    const started = await (options.start?.(folder, environment) ?? alone());
     isOver = false;
     void started.ended.then(() => (isOver = true));
     await started.ready();

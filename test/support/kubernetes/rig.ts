@@ -1,0 +1,130 @@
+/** The rig of the fault tests on a small Kubernetes: pods behind nginx, driven by the real kubectl. */
+
+import { execFile } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
+import { freePort } from '../../../src/lib/freePort.ts';
+import { startBalancer } from '../../../src/local/balancer.ts';
+import { startRig, type Rig } from '../faults/rig.ts';
+import type { Hostroom } from '../hostroom.ts';
+import { startRedis } from '../redis.ts';
+import { findTool } from '../tools.ts';
+import { until } from '../until.ts';
+import { startFakeApi, type FakeApi } from './apiServer.ts';
+import { startDeployment, type Deployment } from './deployment.ts';
+
+type WhenDone = (close: () => Promise<void> | void) => void;
+
+export interface KubernetesRig {
+  rig: Rig;
+  api: FakeApi;
+  deployment: Deployment;
+  /** `kubectl scale deployment hostroom --replicas=N` */
+  scale(replicas: number): Promise<void>;
+  /** So many pods are ready and none is on its way. */
+  untilReady(replicas: number, withinMs?: number): Promise<void>;
+  /** Connections of each pod by name, from its own metrics. */
+  connections(): Promise<Map<string, number>>;
+}
+
+export interface KubernetesRigOptions {
+  replicas?: number;
+  graceMs?: number;
+  environment?: Readonly<Record<string, string>>;
+}
+
+const root = resolve(import.meta.dirname, '../../..');
+const deploymentName = 'hostroom';
+
+export async function startKubernetesRig(whenDone: WhenDone, options: KubernetesRigOptions = {}): Promise<KubernetesRig> {
+  const { replicas = 1, graceMs = 60_000 } = options;
+  const api = await startFakeApi();
+  whenDone(() => api.close());
+  const redis = await startRedis(whenDone);
+  const port = await freePort('127.0.0.1');
+  let deployment: Deployment | undefined;
+  const untilReady = (count: number, withinMs = 60_000): Promise<boolean> =>
+    until(() => isCount(deployment, count), `${count} pods are ready`, withinMs);
+
+  const start = async (folder: string, environment: Readonly<Record<string, string>>): Promise<Hostroom> => {
+    const kubeconfig = join(folder, 'kubeconfig');
+    writeFileSync(kubeconfig, api.kubeconfig);
+    const balancer = startBalancer({
+      nginx: findTool('nginx')!,
+      folder: join(folder, 'nginx'),
+      root,
+      host: '127.0.0.1',
+      port,
+      ports: [1],
+      output: () => undefined,
+      onStart: () => undefined,
+    });
+    const running = startDeployment({
+      api,
+      name: deploymentName,
+      replicas,
+      graceMs,
+      folder,
+      endpoints: (ports) => balancer.point(ports),
+      environment: (pod) => ({
+        ...environment,
+        REDIS_URL: redis.url,
+        PUBLIC_URL: `http://localhost:${port}`,
+        ALLOWED_ORIGINS: `http://localhost:${port},http://127.0.0.1:${port}`,
+        TRUSTED_PROXIES: '127.0.0.1',
+        KUBERNETES_SERVICE_HOST: '127.0.0.1',
+        KUBECONFIG: kubeconfig,
+        POD_NAME: pod,
+        POD_NAMESPACE: 'default',
+        SHUTDOWN_GRACE: '55s',
+        ...options.environment,
+      }),
+    });
+    deployment = running;
+    whenDone(async () => {
+      await running.close();
+      await balancer.close();
+    });
+    await untilReady(replicas);
+    const first = running.pods()[0]!.hub;
+    const url = `http://127.0.0.1:${port}`;
+    await until(async () => (await fetch(`${url}/api/v1/time`).catch(() => undefined))?.ok, 'nginx answers');
+    const { promise: ended, resolve: end } = Promise.withResolvers<{ code: number | null; signal: null }>();
+    // What the rig sees as one hub is the whole cluster.
+    return { ...first, url, ended, signal: () => void running.close().then(() => end({ code: 0, signal: null })) };
+  };
+  const rig = await startRig(whenDone, { start });
+  const cache = join(rig.folder, 'kubectl');
+  mkdirSync(cache);
+  return {
+    rig,
+    api,
+    deployment: deployment!,
+    async scale(count) {
+      const args = ['--kubeconfig', join(rig.folder, 'kubeconfig'), '--cache-dir', cache, 'scale', 'deployment', deploymentName];
+      await promisify(execFile)(findTool('kubectl')!, [...args, `--replicas=${count}`]);
+    },
+    untilReady: async (count, withinMs) => void (await untilReady(count, withinMs)),
+    async connections() {
+      const counts = await Promise.all(
+        deployment!.pods().map(async ({ name, hub }): Promise<[string, number]> => [name, await readConnections(hub.opsUrl)]),
+      );
+      return new Map(counts);
+    },
+  };
+}
+
+const isCount = (deployment: Deployment | undefined, count: number): boolean => {
+  const pods = deployment?.pods() ?? [];
+  return pods.length === count && pods.every(({ ready, terminating }) => ready && !terminating);
+};
+
+/** 0 where it has just ended. */
+async function readConnections(opsUrl: string): Promise<number> {
+  const text = await fetch(`${opsUrl}/metrics`).then(
+    (answer) => answer.text(),
+    () => '',
+  );
+  return [...text.matchAll(/^hostroom_connections\{.*\} (\d+)$/gm)].reduce((sum, [, value]) => sum + Number(value), 0);
+}
