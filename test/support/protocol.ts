@@ -112,7 +112,7 @@ export interface Tcp {
 }
 
 /** A plain socket that has upgraded (or was refused), for frames that no library would send. */
-export async function tcp(server: ConformanceServer, headers: string[] = [], query = ''): Promise<Tcp> {
+export async function tcp(server: Pick<ConformanceServer, 'url'>, headers: string[] = [], query = ''): Promise<Tcp> {
   const { port, hostname } = new URL(server.url);
   const socket = connectTcp(Number(port), hostname);
   onTestFinished(() => void socket.destroy());

@@ -45,6 +45,8 @@ export interface CrowdCounts {
   recovered: number;
   unrecovered: number;
   bytes: number;
+  /** `performance.now()` of each ping of the hub. */
+  pings: number[];
 }
 
 interface Position {
@@ -52,7 +54,16 @@ interface Position {
   epoch: string;
 }
 
-const emptyCounts = (): CrowdCounts => ({ opened: [], refused: {}, errors: {}, closes: {}, recovered: 0, unrecovered: 0, bytes: 0 });
+const emptyCounts = (): CrowdCounts => ({
+  opened: [],
+  refused: {},
+  errors: {},
+  closes: {},
+  recovered: 0,
+  unrecovered: 0,
+  bytes: 0,
+  pings: [],
+});
 const countUp = (counts: Record<string, number>, name: string | number): void => void (counts[name] = (counts[name] ?? 0) + 1);
 
 export function startCrowd(options: CrowdOptions): Crowd {
@@ -160,8 +171,10 @@ class Member {
   #read(data: Buffer): void {
     this.#count().bytes += data.length;
     for (const line of data.toString().split('\n')) {
-      if (line === '{}') this.#send({});
-      else this.#take(JSON.parse(line) as Line);
+      if (line === '{}') {
+        this.#count().pings.push(performance.now());
+        this.#send({});
+      } else this.#take(JSON.parse(line) as Line);
     }
   }
 
