@@ -20,6 +20,7 @@ interface Service {
   networks?: Record<string, { ipv4_address: string }>;
   volumes?: string[];
   ports?: string[];
+  profiles?: string[];
   healthcheck?: object;
   stop_grace_period?: string;
 }
@@ -90,13 +91,14 @@ test('what it names is there: services, volumes, files, images of the Dockerfile
     }
     for (const volume of service.volumes ?? []) {
       const [source = ''] = volume.split(':');
-      if (source.startsWith('.')) expect(existsSync(join(folder, source)), volume).toBe(true);
+      if (source === '/var/run/docker.sock') expect(name).toBe('alloy');
+      else if (source.startsWith('.')) expect(existsSync(join(folder, source)), volume).toBe(true);
       else expect(Object.keys(compose.volumes), volume).toContain(source);
     }
     if (service.build) {
       expect(resolve(folder, service.build.context)).toBe(resolve(folder, '..'));
       expect(dockerfile).toMatch(new RegExp(`^FROM \\S+ AS ${service.build.target}$`, 'm'));
-    } else expect(service.image, name).toMatch(/:\d/);
+    } else expect(service.image, name).toMatch(/:v?\d/);
     for (const port of service.ports ?? []) expect(port).toMatch(/^127\.0\.0\.1:/);
   }
 });
@@ -135,4 +137,23 @@ needs('nginx').test('nginx takes what the cluster on one machine writes, in fold
   const root = resolve(folder, '..');
   for (const host of ['127.0.0.1', 'localhost', '::1'])
     checkNginx(nginxConfig({ folder: at, root, host, port: 18_080, ports: [18_081, 18_082] }), at);
+});
+
+test('what watches the hubs is off unless it is asked for, and finds hubs, rules, dashboards and each other', () => {
+  const watching = Object.entries(services).filter(([, { profiles }]) => profiles?.includes('observe'));
+  expect(watching.map(([name]) => name)).toEqual(['prometheus', 'grafana', 'loki', 'alloy', 'jaeger']);
+  const read = (path: string): string => readFileSync(join(folder, path), 'utf8');
+  const prometheus = parse(read('prometheus/prometheus.yaml'), { merge: true }) as {
+    scrape_configs: { static_configs: [{ targets: string[] }] }[];
+  };
+  const opsPort = /\bOPS_PORT=(\d+)/.exec(dockerfile)![1];
+  for (const { static_configs } of prometheus.scrape_configs)
+    expect(static_configs[0].targets).toEqual(hubs.map(([name]) => `${name}:${opsPort}`));
+  const { datasources } = parse(read('grafana/provisioning/datasources/hostroom.yaml')) as { datasources: { url: string }[] };
+  for (const { url } of datasources) expect(Object.keys(services)).toContain(new URL(url).hostname);
+  const written = /url = "([^"]+)"/.exec(read('loki/config.alloy'))![1]!;
+  const { server } = parse(read('loki/loki.yaml')) as { server: { http_listen_port: number } };
+  expect([new URL(written).hostname, Number(new URL(written).port)]).toEqual(['loki', server.http_listen_port]);
+  // Traces go nowhere unless somebody says where to.
+  expect(readConfig(environmentOf(hubs[0]![1])).tracing).toBeUndefined();
 });

@@ -98,19 +98,12 @@ needs('kubectl').describe('each overlay', () => {
   });
 
   test.each(all)('$overlay sets only what the programs read, and nothing that they refuse', ({ objects }) => {
-    const runtime = new Set([
-      'NODE_OPTIONS',
-      'NODE_COMPILE_CACHE',
-      'NODE_EXTRA_CA_CERTS',
-      'POD_NAME',
-      'POD_NAMESPACE',
-      'NODE_NAME',
-      'SCALE_CONTROL',
-    ]);
+    const runtime = new Set(['NODE_OPTIONS', 'NODE_COMPILE_CACHE', 'NODE_EXTRA_CA_CERTS']);
     for (const container of objects.filter(isWorkload).flatMap(({ spec }) => spec.template.spec.containers)) {
       const target = targetOf(container);
       if (!target) continue;
-      const given = { ...environmentOf(images.get(target)!), ...environment(objects, container) };
+      // As the kubelet tells every container.
+      const given = { KUBERNETES_SERVICE_HOST: '10.96.0.1', ...environmentOf(images.get(target)!), ...environment(objects, container) };
       const asked = new Set<string>();
       const watched = new Proxy(given, {
         get: (values, name) => {
