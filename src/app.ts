@@ -3,15 +3,13 @@
 import { join } from 'node:path';
 import { AgentPresence } from './actions/agentPresence.ts';
 import { Gaps } from './actions/backfill.ts';
-import { CatchUp } from './actions/catchUp.ts';
 import { FleetBoard } from './actions/fleet.ts';
+import { fleetBetween } from './actions/fleetRecord.ts';
 import { localEnrolment } from './actions/hosts.ts';
 import type { IngestParts } from './actions/ingestSample.ts';
 import { postEvent, type EventDraft } from './actions/postEvent.ts';
 import { prepareHub } from './actions/prepareHub.ts';
 import { Outages } from './actions/outages.ts';
-import { receiveRelayed } from './actions/receiveRelayed.ts';
-import { refillRecent } from './actions/refillRecent.ts';
 import { revocations } from './actions/revocations.ts';
 import { makeSignInLink, signInLinkIfNeeded } from './actions/signInLink.ts';
 import { openAdmission } from './admission.ts';
@@ -24,10 +22,12 @@ import { Closers } from './lib/closers.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { Config } from './config.ts';
 import { findHostKey } from './data/hosts.ts';
+import { readHostsNow } from './data/presence.ts';
 import { SampleWriter } from './data/writer.ts';
 import { isAway, type Database } from './db/database.ts';
 import { Gateway } from './gateway/gateway.ts';
 import { hostroomPolicy, rates } from './gateway/hostroomPolicy.ts';
+import { startHearing } from './hearing.ts';
 import { openHistory } from './history.ts';
 import { Hub } from './hub/hub.ts';
 import type { ExportedHost } from './ops/hostMetrics.ts';
@@ -146,7 +146,6 @@ async function build(
   closers.add('writer', () => commits.close());
   const samples = new SampleStream({ sql, names, recent });
   const conversations = new ConversationStream({ sql, epoch: identity.epoch });
-  await hub.start(receiveRelayed({ hub, samples, conversations, dropped: () => metrics.dropped('relay_record'), tracing }));
   const conversation = { sql, hub, stream: conversations, clock, tracing };
   const hostChanged = (host: string): void => {
     directory.hostChanged(host);
@@ -158,7 +157,17 @@ async function build(
     return postEvent(conversation, draft);
   };
 
-  const fleet = new FleetBoard({ hub, clock });
+  const fleet = new FleetBoard({
+    hub,
+    clock,
+    others: link && {
+      isHere: (host) => presence.isConnected(host),
+      tell: (record) => relay.publish(fleetBetween, record),
+      lookUp: (hosts) => readHostsNow(sql, hosts),
+      dropped: () => metrics.dropped('relay_record'),
+      failed: background,
+    },
+  });
   fleet.start();
   closers.add('fleet', () => fleet.close());
   const gaps = new Gaps({
@@ -175,30 +184,10 @@ async function build(
     status: (host, group, online) => fleet.status(host, group, online),
     failed: background,
   });
-  notices.on('agentConnected', (connection) => presence.announcedElsewhere(connection));
   presence.start();
   closers.add('presence', () => presence.close());
-  const catchUp = new CatchUp({
-    sql,
-    hub,
-    samples,
-    conversations,
-    clock,
-    others: link && {
-      // The canary takes its time; a lost connection is known at once.
-      areAway: () => link.isAway || link.commands.status !== 'ready',
-      mayHold: (host) => !presence.isConnected(host),
-    },
-    caughtUp: metrics.caughtUp,
-    failed: background,
-  });
-  catchUp.start();
-  closers.add('catching up', () => catchUp.close());
-  link?.onBack(() => {
-    catchUp.doubt();
-    const hosts = presence.sessions().map(({ host }) => host);
-    refillRecent({ recent: recent!, samples }, hosts).catch((error: unknown) => link.isAway || background(error, 'filling Redis anew'));
-  });
+  const heard = { sql, hub, samples, conversations, fleet, presence };
+  await startHearing({ ...heard, replication, clock, metrics, tracing, closers, failed: background });
   exported = () =>
     presence.sessions().map(({ host, name, group }) => ({ id: host, name, group, sample: samples.latest(host).sample ?? undefined }));
   const outages = new Outages({ hub, degraded });

@@ -16,8 +16,8 @@ import { parseRoom } from '../protocol/rooms.ts';
 import type { RoomName } from '../protocol/rooms.ts';
 import type { ConversationStream } from '../streams/conversation.ts';
 import type { SampleStream } from '../streams/samples.ts';
-import { unknownSummary } from './fleet.ts';
 import type { FleetBoard } from './fleet.ts';
+import { unknownSummary } from './fleetRecord.ts';
 
 export interface RoomParts {
   sql: Sql;

@@ -1,34 +1,54 @@
-/** Keeps the newest figures of every host with an agent here, told to the fleet rooms once a second. */
+/** Keeps the newest figures of every host with an agent on any replica, told to the fleet rooms once a second. */
 
+import type { HostNow } from '../data/presence.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Fleet, HostSummary, Sample } from '../protocol/kinds.ts';
 import { fleetRoom } from '../protocol/rooms.ts';
+import type { RelayRecord } from '../relay/relay.ts';
+import { FleetFigures } from './fleetFigures.ts';
+import { parseFleetRecord, unknownSummary, type FleetRecord } from './fleetRecord.ts';
 
 /** Seconds of `cpu.busy` kept for sparklines. */
 const cpuSeconds = 60;
-/** Which names make a figure of the summary. */
-const roles: readonly [MetricRole, RegExp][] = [
-  ['receive', /^net\.(?!lo\.).+\.receive$/],
-  ['transmit', /^net\.(?!lo\.).+\.transmit$/],
-  ['disk', /^fs\..+\.total$/],
-  ['sensor', /^temperature\./],
-];
+/** Hosts in one record between replicas. */
+const perRecord = 250;
+/** What was not heard of for longer than a repetition takes is looked up, and so often. */
+const lookUpEveryMs = 10_000;
 
 export interface FleetOptions {
-  hub: Pick<Hub, 'publish'>;
+  hub: Pick<Hub, 'deliver'>;
   clock: Clock;
+  /** Where other replicas may hold agents too. */
+  others?: FleetOthers;
   everyMs?: number;
-  /** Every host with an agent here is told again after so long, changed or not. */
+  /** Every host is told again after so long, changed or not. */
   repeatMs?: number;
+}
+
+export interface FleetOthers {
+  /** Whether the host's agent is connected to this replica. */
+  isHere(host: string): boolean;
+  /** Tells all other replicas; may get lost. */
+  tell(record: RelayRecord): void;
+  /** How hosts stand as far as PostgreSQL knows; those that are no more are missing. */
+  lookUp(hosts: readonly string[]): Promise<readonly (HostNow & { group: string })[]>;
+  /** A record was not what a replica of this hub sends. */
+  dropped(): void;
+  failed(error: unknown, what: string): void;
 }
 
 interface Known {
   group: string;
   summary: HostSummary;
-  changed: boolean;
-  /** `performance.now()` of the last telling. */
+  /** Since the last telling of the fleet room. */
+  isChanged: boolean;
+  /** Since the last telling of the other replicas, which is ours to do. */
+  isNews: boolean;
+  /** `performance.now()` of the last telling of the fleet room. */
   toldMs: number;
+  /** `performance.now()` of the last word about it. */
+  heardMs: number;
   /** `cpu.busy` by second: index = second modulo `cpuSeconds`. */
   cpu: Float64Array;
   /** The second, since 1970, of each entry in `cpu`. */
@@ -42,54 +62,43 @@ export interface RecentCpu {
   values: (number | null)[];
 }
 
-/** Of a host that nothing was heard of yet. */
-export const unknownSummary: HostSummary = {
-  status: 'never',
-  at: null,
-  cpu: null,
-  memory: null,
-  disk: null,
-  receive: null,
-  transmit: null,
-  load: null,
-  temperature: null,
-  uptime: null,
-  alerts: 0,
-};
-
 export class FleetBoard {
-  readonly #options: Required<FleetOptions>;
+  readonly #options: FleetOptions;
+  readonly #everyMs: number;
+  readonly #repeatMs: number;
   readonly #hosts = new Map<string, Known>();
-  readonly #kinds = new Map<string, MetricRole>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #figures = new FleetFigures();
+  readonly #timers: NodeJS.Timeout[] = [];
 
   constructor(options: FleetOptions) {
-    const { everyMs = 1_000, repeatMs = 30_000 } = options;
-    this.#options = { ...options, everyMs, repeatMs };
+    this.#options = options;
+    this.#everyMs = options.everyMs ?? 1_000;
+    this.#repeatMs = options.repeatMs ?? 30_000;
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.tell(), this.#options.everyMs).unref();
+    this.#timers.push(setInterval(() => this.tell(), this.#everyMs).unref());
+    const { others } = this.#options;
+    if (!others) return;
+    const lookUp = (): void => void this.lookUp().catch((error: unknown) => others.failed(error, 'looking up hosts of other replicas'));
+    this.#timers.push(setInterval(lookUp, lookUpEveryMs).unref());
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
   }
 
   /** Takes a live sample in. */
   observe(host: string, group: string, sample: Sample): void {
     const known = this.#know(host, group);
-    known.summary = { ...known.summary, ...this.#summarise(sample), status: 'online' };
-    known.changed = true;
-    const second = Math.floor(sample.at / 1000);
-    known.cpu[second % cpuSeconds] = sample.metrics['cpu.busy'] ?? NaN;
-    known.seconds[second % cpuSeconds] = second;
+    this.#take(known, { ...known.summary, ...this.#figures.of(sample), status: 'online' });
+    known.isNews = true;
   }
 
   status(host: string, group: string, online: boolean): void {
     const known = this.#know(host, group);
-    known.summary = { ...known.summary, status: online ? 'online' : 'offline' };
-    known.changed = true;
+    this.#take(known, { ...known.summary, status: online ? 'online' : 'offline' });
+    known.isNews = true;
   }
 
   /** The host was deleted. */
@@ -97,7 +106,7 @@ export class FleetBoard {
     this.#hosts.delete(host);
   }
 
-  /** The newest figures, where an agent of the host was here since the start. */
+  /** The newest figures, where an agent of the host was on any replica since the start. */
   summary(host: string): HostSummary | undefined {
     return this.#hosts.get(host)?.summary;
   }
@@ -114,79 +123,109 @@ export class FleetBoard {
     return { at: known.summary.at, values };
   }
 
-  /** Publishes what changed, one publication per group. */
+  /** Tells all other replicas of all hosts here, and asks the same of them: something may have got lost. */
+  tellAnew(): void {
+    this.#options.others?.tell({ data: JSON.stringify({ asks: true } satisfies FleetRecord) });
+    this.#allNews();
+  }
+
+  /** Takes what another replica tells of its hosts. */
+  hear({ data }: RelayRecord): void {
+    const { others } = this.#options;
+    const record = parseFleetRecord(data);
+    if (!record) return others?.dropped();
+    if (record.asks) this.#allNews();
+    for (const [host, { group, summary }] of Object.entries(record.hosts ?? {})) {
+      // Of an agent that is here nobody knows more.
+      if (!others?.isHere(host)) this.#hear(this.#know(host, group), summary);
+    }
+  }
+
+  /** Asks PostgreSQL about hosts elsewhere that nobody told of for long: their replica is dead, or cannot tell. */
+  async lookUp(): Promise<void> {
+    const { others } = this.#options;
+    const nowMs = performance.now();
+    const isSilent = ({ heardMs }: Known): boolean => nowMs - heardMs > this.#repeatMs + lookUpEveryMs;
+    const silent = [...this.#hosts].filter(([host, known]) => isSilent(known) && !others?.isHere(host)).map(([host]) => host);
+    if (!others || silent.length === 0) return;
+    const stored = new Map((await others.lookUp(silent)).map((row) => [row.id, row]));
+    for (const host of silent) {
+      const known = this.#hosts.get(host);
+      const row = stored.get(host);
+      if (!row) this.#hosts.delete(host);
+      // Meanwhile somebody may have told.
+      if (!row || !known || !isSilent(known)) continue;
+      known.group = row.group;
+      const status = row.online ? 'online' : known.summary.status === 'never' ? 'never' : 'offline';
+      this.#take(known, { ...known.summary, status, at: Math.max(known.summary.at ?? 0, row.lastSampleAt ?? 0) || null });
+      known.heardMs = nowMs - this.#repeatMs;
+    }
+  }
+
+  /** Tells the fleet rooms here what changed, one publication per group, and the other replicas what changed here. */
   tell(): void {
     const nowMs = performance.now();
-    const due = new Map<string, Fleet['hosts']>();
+    const groups = new Map<string, string[]>();
+    let news: string[] = [];
+    const flushNews = (): void => {
+      if (news.length > 0) this.#options.others?.tell({ data: `{"hosts":{${news.join(',')}}}` });
+      news = [];
+    };
     for (const [host, known] of this.#hosts) {
-      const isDue =
-        known.changed || (known.summary.status === 'online' && nowMs - known.toldMs >= this.#options.repeatMs - this.#options.everyMs);
+      const isDue = known.isChanged || nowMs - known.toldMs >= this.#repeatMs - this.#everyMs;
+      const isNews = this.#options.others !== undefined && (known.isNews || (isDue && this.#options.others.isHere(host)));
+      if (!isDue && !isNews) continue;
+      const text = JSON.stringify(known.summary);
+      if (isNews) {
+        known.isNews = false;
+        if (news.push(`"${host}":{"group":"${known.group}","summary":${text}}`) === perRecord) flushNews();
+      }
       if (!isDue) continue;
-      known.changed = false;
+      known.isChanged = false;
       known.toldMs = nowMs;
-      let hosts = due.get(known.group);
-      if (!hosts) due.set(known.group, (hosts = {}));
-      hosts[host] = known.summary;
+      const hosts = groups.get(known.group);
+      if (hosts) hosts.push(`"${host}":${text}`);
+      else groups.set(known.group, [`"${host}":${text}`]);
     }
+    flushNews();
     const at = this.#options.clock.now();
-    for (const [group, hosts] of due) {
-      const fleet: Fleet = { kind: 'fleet', at, hosts };
-      this.#options.hub.publish(fleetRoom(group), { data: JSON.stringify(fleet) });
-    }
+    for (const [group, hosts] of groups)
+      this.#options.hub.deliver(fleetRoom(group), { data: `{"kind":"fleet","at":${at},"hosts":{${hosts.join(',')}}}` });
+  }
+
+  #hear(known: Known, heard: HostSummary): void {
+    const { summary } = known;
+    const isOlder = summary.at !== null && (heard.at === null || heard.at < summary.at);
+    if (!isOlder) this.#take(known, heard);
+    // Whoever tells that an agent came or left may not have its last sample.
+    else if (heard.at === null || heard.status !== 'online') this.#take(known, { ...summary, status: heard.status });
+    known.isNews = false;
+  }
+
+  #take(known: Known, summary: HostSummary): void {
+    const before = known.summary;
+    known.heardMs = performance.now();
+    known.isChanged ||= (Object.keys(summary) as (keyof HostSummary)[]).some((key) => summary[key] !== before[key]);
+    known.summary = summary;
+    if (summary.at === null || summary.at === before.at) return;
+    const second = Math.floor(summary.at / 1000);
+    known.cpu[second % cpuSeconds] = summary.cpu ?? NaN;
+    known.seconds[second % cpuSeconds] = second;
+  }
+
+  #allNews(): void {
+    for (const [host, known] of this.#hosts) if (this.#options.others?.isHere(host)) known.isNews = true;
   }
 
   #know(host: string, group: string): Known {
     let known = this.#hosts.get(host);
     if (!known) {
       const cpu = new Float64Array(cpuSeconds);
-      known = { group, summary: unknownSummary, changed: true, toldMs: 0, cpu, seconds: new Float64Array(cpuSeconds) };
+      const seconds = new Float64Array(cpuSeconds);
+      known = { group, summary: unknownSummary, isChanged: true, isNews: false, toldMs: 0, heardMs: performance.now(), cpu, seconds };
       this.#hosts.set(host, known);
     }
     known.group = group;
     return known;
   }
-
-  #summarise({ at, metrics }: Sample): Partial<HostSummary> {
-    let received = 0;
-    let transmitted = 0;
-    let fullest: number | null = null;
-    let hottest: number | null = null;
-    for (const name in metrics) {
-      const value = metrics[name]!;
-      switch (this.#roleOf(name)) {
-        case 'receive':
-          received += value;
-          break;
-        case 'transmit':
-          transmitted += value;
-          break;
-        case 'disk': {
-          const used = metrics[`${name.slice(0, -'total'.length)}used`];
-          if (used !== undefined && value > 0) fullest = Math.max(fullest ?? 0, used / value);
-          break;
-        }
-        case 'sensor':
-          hottest = Math.max(hottest ?? value, value);
-          break;
-        case 'none':
-      }
-    }
-    const { 'cpu.busy': cpu = null, 'memory.used': used, 'memory.total': total, 'load.1': load = null, uptime = null } = metrics;
-    const memory = used !== undefined && total !== undefined && total > 0 ? used / total : null;
-    const figures = { at, cpu, memory, receive: received, transmit: transmitted, load, uptime };
-    // File systems and sensors are read every 10 s: between, the last figure stands.
-    return { ...figures, ...(fullest === null ? {} : { disk: fullest }), ...(hottest === null ? {} : { temperature: hottest }) };
-  }
-
-  /** Names repeat every second, so what they mean is looked up, not matched. */
-  #roleOf(name: string): MetricRole {
-    let role = this.#kinds.get(name);
-    if (role === undefined) {
-      role = roles.find(([, pattern]) => pattern.test(name))?.[0] ?? 'none';
-      if (this.#kinds.size < 20_000) this.#kinds.set(name, role);
-    }
-    return role;
-  }
 }
-
-type MetricRole = 'receive' | 'transmit' | 'disk' | 'sensor' | 'none';

@@ -4,7 +4,7 @@ import type { Fleet, Sample } from '../../src/protocol/kinds.ts';
 
 function start(repeatMs?: number) {
   const told: { room: string; fleet: Fleet }[] = [];
-  const hub = { publish: (room: string, record: { data: string }) => void told.push({ room, fleet: JSON.parse(record.data) as Fleet }) };
+  const hub = { deliver: (room: string, record: { data: string }) => void told.push({ room, fleet: JSON.parse(record.data) as Fleet }) };
   return { told, board: new FleetBoard({ hub, clock: { now: () => 5 }, everyMs: 1_000, repeatMs }) };
 }
 
