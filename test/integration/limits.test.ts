@@ -95,7 +95,7 @@ test('a network of /64 is one address, and a seat that is left while others are 
   expect(left).toEqual([]);
   answers[0]!(true);
   answers[1]!(false);
-  await Promise.all(confirmed);
+  for (const isFree of confirmed) await isFree;
   expect(left).toEqual([asked[0]]);
   expect(seats.isFull('2001:db8:1:2::1')).toBe(false);
 });
