@@ -15,6 +15,7 @@ import { resume, session } from './session.ts';
 import { HostList } from './state/hosts.ts';
 
 const Account = lazy(() => import('./pages/Account.tsx'));
+const Replicas = lazy(() => import('./pages/Replicas.tsx'));
 const AddHost = lazy(() => import('./pages/AddHost.tsx').then(({ AddHost: page }) => ({ default: page })));
 
 export function App() {
@@ -72,6 +73,7 @@ function SignedIn({ groups }: { groups: string[] }) {
             <Route path="/hosts/new" component={AddHost} />
             <Route path="/hosts/:id">{({ id }) => <Room key={id} hostId={id} />}</Route>
             <Route path="/account" component={Account} />
+            <Route path="/replicas" component={Replicas} />
             <Route path="/sign-in">
               <Redirect to="/" replace />
             </Route>

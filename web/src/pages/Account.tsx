@@ -2,6 +2,7 @@
 
 import { useMantineColorScheme } from '@mantine/core';
 import { useEffect, useState } from 'react';
+import { Link } from 'wouter';
 import type { Sessions } from '../../../src/protocol/rest.ts';
 import { call, messageOf } from '../api.ts';
 import { PasswordForm } from '../components/PasswordForm.tsx';
@@ -78,6 +79,14 @@ export default function Account() {
             />
           </section>
           {who.user.admin && <StoragePanel />}
+          {who.user.admin && (
+            <section className="panel">
+              <h2>Replicas</h2>
+              <p>
+                The processes that are this hub, with their connections and their state: <Link href="/replicas">see all replicas</Link>.
+              </p>
+            </section>
+          )}
           <section className="panel">
             <h2>Signed in</h2>
             {sessions.map((one) => (
