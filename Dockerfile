@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # Two images from one file: `docker build --target hub .` and `docker build --target agent .`
 
-# The tag names one version; where builds must be reproducible to the byte, add the digest your registry shows (@sha256:…).
+# Give the digest as well where builds must be the same to the byte: --build-arg NODE=node:26.10.0-bookworm-slim@sha256:…, as .gitlab-ci.yml does.
 ARG NODE=node:26.10.0-bookworm-slim
 
 # The page, built with everything that development needs.
@@ -18,11 +18,12 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/root/.npm npm ci --no-progress --omit=dev --omit=optional
 
-# Node alone: no package manager, no root.
+# Node alone: no package manager, no root, no shell. Whoever gets in finds nothing to go on with.
 FROM ${NODE} AS runtime
-RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /opt/yarn* /usr/local/bin/yarn* \
-  && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hostroom \
-  && install -d -o 10001 -g 10001 /data
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hostroom \
+  && install -d -o 10001 -g 10001 /data \
+  && rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /opt/yarn* /usr/local/bin/yarn* \
+  /usr/bin/apt* /usr/bin/dpkg* /usr/bin/perl* /usr/bin/bash /usr/bin/dash /usr/bin/sh /bin/bash /bin/dash /bin/sh
 WORKDIR /app
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/tmp/node-compile-cache
 COPY --from=packages /app/node_modules ./node_modules

@@ -4,10 +4,11 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { ROOT_CONTEXT, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Attributes, Context, SpanContext } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
-import { resourceFromAttributes } from '@opentelemetry/resources';
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
-import type { SpanExporter } from '@opentelemetry/sdk-trace';
+import type { SpanExporter, TracerProviderOptions } from '@opentelemetry/sdk-trace';
 import type { TracingSettings } from '../lib/tracingSettings.ts';
+
+type Resource = NonNullable<TracerProviderOptions['resource']>;
 
 /** One step of what a trace follows. */
 export interface Span {
@@ -45,7 +46,7 @@ export interface TracingOptions {
 export function openTracing({ settings, version, replica, failed }: TracingOptions): Tracing {
   const exporter = tellingOnce(new OTLPTraceExporter({ url: settings.url, timeoutMillis: 5_000 }), failed);
   const provider = new TracerProvider({
-    resource: resourceFromAttributes({ 'service.name': settings.service, 'service.version': version, 'service.instance.id': replica }),
+    resource: describe({ 'service.name': settings.service, 'service.version': version, 'service.instance.id': replica }),
     spanProcessors: [new BatchSpanProcessor({ exporter, scheduledDelayMillis: 2_000, exportTimeoutMillis: 5_000 })],
   });
   const tracer = provider.getTracer('hostroom', version);
@@ -74,6 +75,16 @@ export function openTracing({ settings, version, replica, failed }: TracingOptio
       clearTimeout(timer);
     },
   };
+}
+
+/** Who sends the spans. */
+function describe(attributes: Attributes): Resource {
+  const resource: Resource = {
+    attributes,
+    getRawAttributes: () => Object.entries(attributes),
+    merge: (other) => (other ? describe({ ...attributes, ...other.attributes }) : resource),
+  };
+  return resource;
 }
 
 const shape = /^00-([0-9a-f]{32})-([0-9a-f]{16})-0[01]$/;

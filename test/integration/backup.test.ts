@@ -9,6 +9,7 @@ import { createLog } from '../../src/ops/log.ts';
 import { freePort } from '../../src/lib/freePort.ts';
 import { startTestApp } from '../support/app.ts';
 import { startLoadAgent } from '../support/faults/loadAgent.ts';
+import { printFigures } from '../support/faults/scale.ts';
 import { readStored } from '../support/faults/stored.ts';
 import { makeRunFolder, run } from '../support/hostroom.ts';
 import { needs } from '../support/needs.ts';
@@ -93,10 +94,13 @@ needs('linux', 'postgresql', 'pgDump').test(
     ).toEqual([]);
     // Gone is exactly what was committed after the dump and before the loss.
     expect(missing.toSorted()).toEqual([...acknowledged].filter((one) => !restored.has(one)).toSorted());
-    console.log(
-      `restore: ${sent.length} samples sent, ${restored.size} in the dump, ${stored.size - restored.size} brought by agents afterwards, ` +
-        `${missing.length} committed between dump and loss and gone, 0 doubled`,
-    );
+    printFigures('restore', {
+      sent: sent.length,
+      'in the dump': restored.size,
+      'brought by agents afterwards': stored.size - restored.size,
+      'committed between dump and loss, gone': missing.length,
+      doubled: rows.length - stored.size,
+    });
 
     const again = await second.signIn();
     const messages = (await (await again.call('GET', `/rooms/${room}/messages`)).json()) as { items: { text?: string }[] };
