@@ -40,6 +40,8 @@ export const webSocketPath = '/connection/websocket';
 /** Inbound cap of the transport, for everyone; the caps per connection are lower. */
 const transportMaxBytes = 1024 * 1024;
 const protocolName = 'centrifuge-json';
+/** Connections whose pings and deadlines may come together: those of so long a part of a sweep. */
+const slotMs = 50;
 
 const connectionOf = Symbol('connection');
 type Held = WebSocket & { [connectionOf]?: Connection };
@@ -64,7 +66,11 @@ export class Gateway {
   readonly #allowedOrigins: ReadonlySet<string> | undefined;
   readonly #handshakes: Bucket;
   readonly #prefersOthers: () => boolean;
-  readonly #connections = new Set<Connection>();
+  /** Each is looked at in its turn within `sweepMs`, so that what is due goes out evenly. */
+  readonly #slots: Set<Connection>[];
+  #count = 0;
+  #nextSlot = 0;
+  #nextSwept = 0;
   #sweeper: NodeJS.Timeout | undefined;
   #closing = false;
   #emptied: (() => void) | undefined;
@@ -86,11 +92,13 @@ export class Gateway {
     };
     this.#allowedOrigins = options.allowedOrigins && new Set(options.allowedOrigins);
     this.#handshakes = new Bucket(options.limits.handshakes);
+    const slots = Math.max(1, Math.floor(this.#services.timings.sweepMs / slotMs));
+    this.#slots = Array.from({ length: slots }, () => new Set());
     this.#prefersOthers = options.prefersOthers ?? (() => false);
   }
 
   get connections(): number {
-    return this.#connections.size;
+    return this.#count;
   }
 
   /** Adds the route. Call before other routes are added, so that an upgrade on one of those is answered and cut. */
@@ -115,21 +123,21 @@ export class Gateway {
     fastify.get(webSocketPath, { websocket: true, onRequest: (request, reply) => this.#guard(request, reply) }, (ws, request) =>
       this.#accept(ws, request),
     );
-    this.#sweeper = setInterval(() => this.#sweep(), timings.sweepMs).unref();
+    this.#sweeper = setInterval(() => this.#sweep(), timings.sweepMs / this.#slots.length).unref();
   }
 
   /** Closes all connections with 3001 and waits until they are gone, or cuts them after `withinMs`. */
   async close(withinMs = 3000): Promise<void> {
     this.#closing = true;
     this.#services.hub.flush();
-    for (const connection of this.#connections) connection.end(closes.shutdown);
-    if (this.#connections.size > 0) {
+    for (const connection of this.#all()) connection.end(closes.shutdown);
+    if (this.#count > 0) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#emptied = resolve;
       const timer = setTimeout(() => {
         this.#services.metrics.drainIncomplete?.();
-        this.#services.log.warn({ connections: this.#connections.size }, 'the stop ran out of time; connections are cut');
-        for (const connection of this.#connections) connection.terminate();
+        this.#services.log.warn({ connections: this.#count }, 'the stop ran out of time; connections are cut');
+        for (const connection of this.#all()) connection.terminate();
       }, withinMs);
       await promise;
       clearTimeout(timer);
@@ -171,27 +179,34 @@ export class Gateway {
     const nativePings = (request.query as Record<string, unknown>).cf_ws_frame_ping_pong === 'true';
     releaseUpgrade(ws);
     const connection = new Connection(this.#services, ws, { address: request.ip, origin }, nativePings);
-    this.#connections.add(connection);
+    const slot = this.#slots[this.#nextSlot++ % this.#slots.length]!;
+    slot.add(connection);
+    this.#count++;
     (ws as Held)[connectionOf] = connection;
     ws.on('message', onMessage);
     ws.on('ping', onPing);
     ws.on('pong', onPong);
     ws.on('error', onError);
-    this.#onClose(ws, connection);
+    this.#onClose(ws, connection, slot);
     if (this.#closing) connection.end(closes.shutdown);
   }
 
   /** Apart, so that its closure holds nothing of the request. */
-  #onClose(ws: WebSocket, connection: Connection): void {
+  #onClose(ws: WebSocket, connection: Connection, slot: Set<Connection>): void {
     ws.on('close', () => {
-      this.#connections.delete(connection);
+      slot.delete(connection);
+      this.#count--;
       connection.closed();
-      if (this.#connections.size === 0) this.#emptied?.();
+      if (this.#count === 0) this.#emptied?.();
     });
   }
 
   #sweep(): void {
     const now = performance.now();
-    for (const connection of this.#connections) connection.tick(now);
+    for (const connection of this.#slots[this.#nextSwept++ % this.#slots.length]!) connection.tick(now);
+  }
+
+  #all(): Connection[] {
+    return this.#slots.flatMap((slot) => [...slot]);
   }
 }
