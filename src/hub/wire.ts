@@ -27,6 +27,9 @@ export class Wire {
   #drained: (() => void) | undefined;
   /** Of the frame that went past the stream's queue; 0 as soon as the kernel has it. */
   #directBytes = 0;
+  /** What waits for `uncork`. */
+  #gathered: Buffer[] | undefined;
+  #gatheredBytes = 0;
   readonly #written = (error?: Error | null): void => {
     this.#directBytes = 0;
     if (error) this.#socket.destroy(error);
@@ -50,13 +53,19 @@ export class Wire {
 
   /** Bytes accepted and not yet taken by the kernel. */
   get queuedBytes(): number {
-    return this.#raw ? this.#raw.writableLength + this.#directBytes : this.ws.bufferedAmount;
+    return this.#raw ? this.#raw.writableLength + this.#directBytes + this.#gatheredBytes : this.ws.bufferedAmount;
   }
 
   write(frames: Frames): void {
     if (this.ws.readyState !== open) return;
-    if (this.#raw) this.#writeRaw(this.#raw, frames.bytes);
-    else for (const payload of frames.payloads) this.ws.send(payload, { binary: false });
+    if (this.#gathered) {
+      this.#gathered.push(frames.bytes);
+      this.#gatheredBytes += frames.bytes.length;
+    } else if (this.#raw) {
+      this.#writeRaw(this.#raw, frames.bytes);
+    } else {
+      for (const payload of frames.payloads) this.ws.send(payload, { binary: false });
+    }
   }
 
   /**
@@ -64,7 +73,7 @@ export class Wire {
    * One at a time: behind a frame that the kernel did not take at once, the queue counts what follows.
    */
   #writeRaw(socket: Socket, bytes: Buffer): void {
-    if (this.#directBytes > 0 || socket.writableLength > 0 || socket.writableCorked > 0 || bytes.length > maxDirectBytes) {
+    if (this.#directBytes > 0 || socket.writableLength > 0 || bytes.length > maxDirectBytes) {
       socket.write(bytes);
       return;
     }
@@ -72,13 +81,18 @@ export class Wire {
     socket._write(bytes, 'buffer' as BufferEncoding, this.#written);
   }
 
-  /** Until `uncork`, writes are gathered into one. */
+  /** Until `uncork`, writes are gathered into one: copying a few kilobytes costs less than the stream's own corking of so many chunks. */
   cork(): void {
-    this.#raw?.cork();
+    if (this.#raw) this.#gathered ??= [];
   }
 
   uncork(): void {
-    this.#raw?.uncork();
+    const gathered = this.#gathered;
+    if (!gathered || !this.#raw) return;
+    const bytes = gathered.length === 1 ? gathered[0]! : Buffer.concat(gathered, this.#gatheredBytes);
+    this.#gathered = undefined;
+    this.#gatheredBytes = 0;
+    if (bytes.length > 0 && this.isOpen) this.#writeRaw(this.#raw, bytes);
   }
 
   /** Calls `then` when the socket has taken all that it was given; called again before that, only the last `then` counts. */
