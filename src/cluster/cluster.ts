@@ -155,8 +155,10 @@ export class Cluster {
   }
 
   #othersAtStop(): DrainView {
-    const draining = this.#replicas.others.filter((row) => row.draining).reduce((sum, row) => sum + totalOf(row), 0);
-    return { draining, survivors: this.#takers().length };
+    // By their own word alone: it is there within milliseconds, and an API server that is wrong must not make this a stop without others.
+    const { others } = this.#replicas;
+    const draining = others.filter((row) => row.draining).reduce((sum, row) => sum + totalOf(row), 0);
+    return { draining, survivors: others.filter((row) => row.ready && !row.draining).length };
   }
 
   #settled(moved: number, verdict: ShareVerdict): void {

@@ -97,7 +97,8 @@ export class Replicas {
   /** All replicas, this one as it is now, sorted by their start; fresh where they can be read. */
   async read(): Promise<ReplicaRow[]> {
     if (performance.now() - this.#readMs > newsMs) await this.#news();
-    return [...this.#others, this.#own(false)].toSorted((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
+    const living = this.#others.filter((row) => this.ageMs(row) < this.#times.ttlMs);
+    return [...living, this.#own(false)].toSorted((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
   }
 
   /** Takes the own row away. */

@@ -6,7 +6,7 @@ import { installTools } from '../support/install.ts';
 import { tools } from '../support/tools.ts';
 
 const root = resolve(import.meta.dirname, '../..');
-for (const name of installTools(['ip', 'nft', 'faketime'])) {
+for (const name of installTools(['ip', 'nft', 'faketime', 'redis', 'nginx', 'kubectl'])) {
   process.stderr.write(`Missing: ${name}. Its tests are skipped; to get it: apt-get install ${tools[name].package}\n`);
 }
 const filters = process.argv.slice(2);

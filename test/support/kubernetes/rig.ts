@@ -13,6 +13,7 @@ import { findTool } from '../tools.ts';
 import { until } from '../until.ts';
 import { startFakeApi, type FakeApi } from './apiServer.ts';
 import { startDeployment, type Deployment } from './deployment.ts';
+import { deploymentObject } from './podObjects.ts';
 
 type WhenDone = (close: () => Promise<void> | void) => void;
 
@@ -24,7 +25,8 @@ export interface KubernetesRig {
   scale(replicas: number): Promise<void>;
   /** So many pods are ready and none is on its way. */
   untilReady(replicas: number, withinMs?: number): Promise<void>;
-  /** Connections of each pod by name, from its own metrics. */
+  /** One number of each pod's own metrics by its name, all labels added up; 0 where it has just ended. */
+  metrics(name: string): Promise<Map<string, number>>;
   connections(): Promise<Map<string, number>>;
 }
 
@@ -63,7 +65,7 @@ export async function startKubernetesRig(whenDone: WhenDone, options: Kubernetes
     const running = startDeployment({
       api,
       name: deploymentName,
-      replicas,
+      replicas: 1,
       graceMs,
       folder,
       endpoints: (ports) => balancer.point(ports),
@@ -86,7 +88,7 @@ export async function startKubernetesRig(whenDone: WhenDone, options: Kubernetes
       await running.close();
       await balancer.close();
     });
-    await untilReady(replicas);
+    await untilReady(1);
     const first = running.pods()[0]!.hub;
     const url = `http://127.0.0.1:${port}`;
     await until(async () => (await fetch(`${url}/api/v1/time`).catch(() => undefined))?.ok, 'nginx answers');
@@ -95,6 +97,13 @@ export async function startKubernetesRig(whenDone: WhenDone, options: Kubernetes
     return { ...first, url, ended, signal: () => void running.close().then(() => end({ code: 0, signal: null })) };
   };
   const rig = await startRig(whenDone, { start });
+  // Only now: each replica that starts before there is an admin makes a sign-in link, which ends the one before.
+  api.store.put('deployments', deploymentObject(deploymentName, replicas));
+  await untilReady(replicas);
+  const metrics = async (name: string): Promise<Map<string, number>> => {
+    const read = deployment!.pods().map(async (pod): Promise<[string, number]> => [pod.name, await readMetric(pod.hub.opsUrl, name)]);
+    return new Map(await Promise.all(read));
+  };
   const cache = join(rig.folder, 'kubectl');
   mkdirSync(cache);
   return {
@@ -106,12 +115,8 @@ export async function startKubernetesRig(whenDone: WhenDone, options: Kubernetes
       await promisify(execFile)(findTool('kubectl')!, [...args, `--replicas=${count}`]);
     },
     untilReady: async (count, withinMs) => void (await untilReady(count, withinMs)),
-    async connections() {
-      const counts = await Promise.all(
-        deployment!.pods().map(async ({ name, hub }): Promise<[string, number]> => [name, await readConnections(hub.opsUrl)]),
-      );
-      return new Map(counts);
-    },
+    metrics,
+    connections: () => metrics('hostroom_connections'),
   };
 }
 
@@ -120,11 +125,11 @@ const isCount = (deployment: Deployment | undefined, count: number): boolean => 
   return pods.length === count && pods.every(({ ready, terminating }) => ready && !terminating);
 };
 
-/** 0 where it has just ended. */
-async function readConnections(opsUrl: string): Promise<number> {
+async function readMetric(opsUrl: string, name: string): Promise<number> {
   const text = await fetch(`${opsUrl}/metrics`).then(
     (answer) => answer.text(),
     () => '',
   );
-  return [...text.matchAll(/^hostroom_connections\{.*\} (\d+)$/gm)].reduce((sum, [, value]) => sum + Number(value), 0);
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`));
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
 }
