@@ -9,6 +9,7 @@ import type { Sql } from '../db/database.ts';
 import type { Grant } from '../hub/room.ts';
 import { Refusal } from '../hub/refusal.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { JsonText } from '../lib/json.ts';
 import { errors } from '../protocol/codes.ts';
 import type { Fleet, HostState, HostSummary } from '../protocol/kinds.ts';
 import type { Role } from '../protocol/rest.ts';
@@ -76,11 +77,12 @@ async function enterFleet(parts: RoomParts, asker: Asker, room: RoomName): Promi
   const hosts = await parts.directory.groupNow(room.id);
   await permit(parts, asker, room, room.id);
   if (!hosts) throw noEntry();
-  const data = (): Fleet => ({
+  const make = (): Fleet => ({
     kind: 'fleet',
     at: parts.clock.now(),
     hosts: Object.fromEntries(hosts.map((host) => [host.id, parts.fleet.summary(host.id) ?? storedSummary(host)])),
   });
+  const data = (): JsonText => parts.fleet.state(room.id, hosts, make);
   // A slow reader enters anew, which gives it everything.
   return { joinLeave: false, presence: false, skippable: true, data };
 }

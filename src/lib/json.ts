@@ -34,6 +34,20 @@ function endOfString(text: string, start: number): number {
   }
 }
 
+/** A value that is JSON text in one line already, for encoders that can put it in as it is. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** For all others. */
+  toJSON(): unknown {
+    return JSON.parse(this.text);
+  }
+}
+
 /** Whether an object somewhere in `value` has the own key `__proto__`, which copying code would take for the prototype. */
 export function hasProtoKey(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false;

@@ -2,7 +2,7 @@
 
 import type { EndCode, ErrorCode } from './codes.ts';
 import type { ClientInfo, Method, Methods, SubscribeResult } from './commands.ts';
-import { oneLine } from '../lib/json.ts';
+import { JsonText, oneLine } from '../lib/json.ts';
 
 /** A publication whose parts are JSON texts already. */
 export interface PublicationText {
@@ -18,17 +18,20 @@ export const ping = '{}';
 export const encodeReply = <M extends Method>(id: number, method: M, result: Methods[M]['result']): string =>
   `{"id":${id},"${method}":${JSON.stringify(result)}}`;
 
-/** A reply to `subscribe` or `history` whose publications are spliced in as they are. */
+/** A reply to `subscribe` or `history` whose publications, and data that is text already, are spliced in as they are. */
 export function encodePage(
   id: number,
   method: 'subscribe' | 'history',
   result: Omit<SubscribeResult, 'publications'>,
   publications: readonly PublicationText[],
 ): string {
-  const rest = JSON.stringify(result);
-  if (publications.length === 0) return `{"id":${id},"${method}":${rest}}`;
-  const list = `"publications":[${publications.map((publication) => encodePublication(publication)).join(',')}]`;
-  return `{"id":${id},"${method}":${rest === '{}' ? `{${list}}` : `${rest.slice(0, -1)},${list}}`}}`;
+  const { data, ...fields } = result;
+  const rest = JSON.stringify(data instanceof JsonText ? fields : result);
+  const parts = rest === '{}' ? [] : [rest.slice(1, -1)];
+  if (data instanceof JsonText) parts.push(`"data":${data.text}`);
+  if (publications.length > 0)
+    parts.push(`"publications":[${publications.map((publication) => encodePublication(publication)).join(',')}]`);
+  return `{"id":${id},"${method}":{${parts.join(',')}}}`;
 }
 
 export function encodeError(id: number, error: ErrorCode, message: string = error.message): string {

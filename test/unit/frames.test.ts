@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import * as ws from 'ws';
 import { textFrames } from '../../src/hub/frame.ts';
-import { nestsDeeper } from '../../src/lib/json.ts';
+import { JsonText, nestsDeeper } from '../../src/lib/json.ts';
 import { errors } from '../../src/protocol/codes.ts';
 import { methods, parseFrame } from '../../src/protocol/frames.ts';
 import { encodeError, encodePage, encodePush, encodeReply, pushHead } from '../../src/protocol/replies.ts';
@@ -67,6 +67,11 @@ test('replies leave out what is empty, and never hold a line break', () => {
   expect(encodeReply(1, 'publish', {})).toBe('{"id":1,"publish":{}}');
   expect(encodeError(2, errors.internal)).toBe('{"id":2,"error":{"code":100,"message":"internal server error","temporary":true}}');
   expect(encodeError(2, errors.badRequest, 'why')).toBe('{"id":2,"error":{"code":107,"message":"why"}}');
+  expect(encodePage(3, 'subscribe', { data: new JsonText('{"a":[1]}') }, [])).toBe('{"id":3,"subscribe":{"data":{"a":[1]}}}');
+  expect(encodePage(3, 'subscribe', { offset: 1, data: new JsonText('[]') }, [{ data: '2', offset: 1 }])).toBe(
+    '{"id":3,"subscribe":{"offset":1,"data":[],"publications":[{"data":2,"offset":1}]}}',
+  );
+  expect(JSON.stringify({ x: new JsonText('{"a":1}') })).toBe('{"x":{"a":1}}');
   expect(encodePage(3, 'subscribe', {}, [{ data: '1\n', offset: 1, info: '{}' }])).toBe(
     '{"id":3,"subscribe":{"publications":[{"data":1 ,"info":{},"offset":1}]}}',
   );
