@@ -1,14 +1,14 @@
 /** Keeps the newest figures of every host with an agent on any replica, told to the fleet rooms once a second. */
 
-import type { HostNow } from "../data/presence.ts";
-import type { Hub } from "../hub/hub.ts";
-import type { Clock } from "../lib/clock.ts";
-import { JsonText } from "../lib/json.ts";
-import type { Fleet, HostSummary, Sample } from "../protocol/kinds.ts";
-import { fleetRoom } from "../protocol/rooms.ts";
-import type { RelayRecord } from "../relay/relay.ts";
-import { FleetFigures } from "./fleetFigures.ts";
-import { parseFleetRecord, unknownSummary, type FleetRecord } from "./fleetRecord.ts";
+import type { HostNow } from '../data/presence.ts';
+import type { Hub } from '../hub/hub.ts';
+import type { Clock } from '../lib/clock.ts';
+import { JsonText } from '../lib/json.ts';
+import type { Fleet, HostSummary, Sample } from '../protocol/kinds.ts';
+import { fleetRoom } from '../protocol/rooms.ts';
+import type { RelayRecord } from '../relay/relay.ts';
+import { FleetFigures } from './fleetFigures.ts';
+import { parseFleetRecord, unknownSummary, type FleetRecord } from './fleetRecord.ts';
 
 /** Seconds of `cpu.busy` kept for sparklines. */
 const cpuSeconds = 60;
@@ -18,7 +18,7 @@ const perRecord = 250;
 const lookUpEveryMs = 10_000;
 
 export interface FleetOptions {
-  hub: Pick<Hub, "deliver">;
+  hub: Pick<Hub, 'deliver'>;
   clock: Clock;
   /** Where other replicas may hold agents too. */
   others?: FleetOthers;
@@ -83,10 +83,7 @@ export class FleetBoard {
     this.#timers.push(setInterval(() => this.tell(), this.#everyMs).unref());
     const { others } = this.#options;
     if (!others) return;
-    const lookUp = (): void =>
-      void this.lookUp().catch((error: unknown) =>
-        others.failed(error, "looking up hosts of other replicas"),
-      );
+    const lookUp = (): void => void this.lookUp().catch((error: unknown) => others.failed(error, 'looking up hosts of other replicas'));
     this.#timers.push(setInterval(lookUp, lookUpEveryMs).unref());
   }
 
@@ -97,13 +94,13 @@ export class FleetBoard {
   /** Takes a live sample in. */
   observe(host: string, group: string, sample: Sample): void {
     const known = this.#know(host, group);
-    this.#take(known, { ...known.summary, ...this.#figures.of(sample), status: "online" });
+    this.#take(known, { ...known.summary, ...this.#figures.of(sample), status: 'online' });
     known.isNews = true;
   }
 
   status(host: string, group: string, online: boolean): void {
     const known = this.#know(host, group);
-    this.#take(known, { ...known.summary, status: online ? "online" : "offline" });
+    this.#take(known, { ...known.summary, status: online ? 'online' : 'offline' });
     known.isNews = true;
   }
 
@@ -115,8 +112,7 @@ export class FleetBoard {
   /** The room's full state as text: for the same hosts made once between two tellings, however many enter. */
   state(group: string, hosts: readonly HostNow[], make: () => Fleet): JsonText {
     let known = this.#states.get(group);
-    if (known?.hosts !== hosts)
-      this.#states.set(group, (known = { hosts, text: new JsonText(JSON.stringify(make())) }));
+    if (known?.hosts !== hosts) this.#states.set(group, (known = { hosts, text: new JsonText(JSON.stringify(make())) }));
     return known.text;
   }
 
@@ -131,8 +127,7 @@ export class FleetBoard {
     const last = Math.floor(known.summary.at / 1000);
     const values = Array.from({ length: cpuSeconds }, (_, index) => {
       const second = last - cpuSeconds + 1 + index;
-      const value =
-        known.seconds[second % cpuSeconds] === second ? known.cpu[second % cpuSeconds]! : NaN;
+      const value = known.seconds[second % cpuSeconds] === second ? known.cpu[second % cpuSeconds]! : NaN;
       return Number.isNaN(value) ? null : value;
     });
     return { at: known.summary.at, values };
@@ -160,11 +155,8 @@ export class FleetBoard {
   async lookUp(): Promise<void> {
     const { others } = this.#options;
     const nowMs = performance.now();
-    const isSilent = ({ heardMs }: Known): boolean =>
-      nowMs - heardMs > this.#repeatMs + lookUpEveryMs;
-    const silent = [...this.#hosts]
-      .filter(([host, known]) => isSilent(known) && !others?.isHere(host))
-      .map(([host]) => host);
+    const isSilent = ({ heardMs }: Known): boolean => nowMs - heardMs > this.#repeatMs + lookUpEveryMs;
+    const silent = [...this.#hosts].filter(([host, known]) => isSilent(known) && !others?.isHere(host)).map(([host]) => host);
     if (!others || silent.length === 0) return;
     const stored = new Map((await others.lookUp(silent)).map((row) => [row.id, row]));
     for (const host of silent) {
@@ -174,7 +166,7 @@ export class FleetBoard {
       // Meanwhile somebody may have told.
       if (!row || !known || !isSilent(known)) continue;
       known.group = row.group;
-      const status = row.online ? "online" : known.summary.status === "never" ? "never" : "offline";
+      const status = row.online ? 'online' : known.summary.status === 'never' ? 'never' : 'offline';
       this.#take(known, {
         ...known.summary,
         status,
@@ -190,20 +182,17 @@ export class FleetBoard {
     const groups = new Map<string, string[]>();
     let news: string[] = [];
     const flushNews = (): void => {
-      if (news.length > 0) this.#options.others?.tell({ data: `{"hosts":{${news.join(",")}}}` });
+      if (news.length > 0) this.#options.others?.tell({ data: `{"hosts":{${news.join(',')}}}` });
       news = [];
     };
     for (const [host, known] of this.#hosts) {
       const isDue = known.isChanged || nowMs - known.toldMs >= this.#repeatMs - this.#everyMs;
-      const isNews =
-        this.#options.others !== undefined &&
-        (known.isNews || (isDue && this.#options.others.isHere(host)));
+      const isNews = this.#options.others !== undefined && (known.isNews || (isDue && this.#options.others.isHere(host)));
       if (!isDue && !isNews) continue;
       const text = JSON.stringify(known.summary);
       if (isNews) {
         known.isNews = false;
-        if (news.push(`"${host}":{"group":"${known.group}","summary":${text}}`) === perRecord)
-          flushNews();
+        if (news.push(`"${host}":{"group":"${known.group}","summary":${text}}`) === perRecord) flushNews();
       }
       if (!isDue) continue;
       known.isChanged = false;
@@ -217,7 +206,7 @@ export class FleetBoard {
     for (const [group, hosts] of groups) {
       this.#states.delete(group);
       this.#options.hub.deliver(fleetRoom(group), {
-        data: `{"kind":"fleet","at":${at},"hosts":{${hosts.join(",")}}}`,
+        data: `{"kind":"fleet","at":${at},"hosts":{${hosts.join(',')}}}`,
       });
     }
   }
@@ -227,17 +216,14 @@ export class FleetBoard {
     const isOlder = summary.at !== null && (heard.at === null || heard.at < summary.at);
     if (!isOlder) this.#take(known, heard);
     // Whoever tells that an agent came or left may not have its last sample.
-    else if (heard.at === null || heard.status !== "online")
-      this.#take(known, { ...summary, status: heard.status });
+    else if (heard.at === null || heard.status !== 'online') this.#take(known, { ...summary, status: heard.status });
     known.isNews = false;
   }
 
   #take(known: Known, summary: HostSummary): void {
     const before = known.summary;
     known.heardMs = performance.now();
-    known.isChanged ||= (Object.keys(summary) as (keyof HostSummary)[]).some(
-      (key) => summary[key] !== before[key],
-    );
+    known.isChanged ||= (Object.keys(summary) as (keyof HostSummary)[]).some((key) => summary[key] !== before[key]);
     known.summary = summary;
     if (summary.at === null || summary.at === before.at) return;
     const second = Math.floor(summary.at / 1000);
@@ -246,8 +232,7 @@ export class FleetBoard {
   }
 
   #allNews(): void {
-    for (const [host, known] of this.#hosts)
-      if (this.#options.others?.isHere(host)) known.isNews = true;
+    for (const [host, known] of this.#hosts) if (this.#options.others?.isHere(host)) known.isNews = true;
   }
 
   #know(host: string, group: string): Known {
