@@ -1,21 +1,28 @@
 /** Keeps the rooms of this replica level with PostgreSQL, whatever became of the records between replicas. */
 
-import { framesBeyond, maxMissed, publicationsBeyond } from '../data/missed.ts';
+import { framesBeyond, maxMissed, newestBeyond, publicationsBeyond } from '../data/missed.ts';
 import type { SampleRow } from '../data/samples.ts';
 import type { Sql } from '../db/database.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Position } from '../protocol/commands.ts';
-import type { AgentPublication } from '../protocol/kinds.ts';
+import type { AgentPublication, Sample } from '../protocol/kinds.ts';
 import { conversationRoom, hostRoom, parseRoom } from '../protocol/rooms.ts';
 import type { ConversationStream } from '../streams/conversation.ts';
 import type { SampleStream } from '../streams/samples.ts';
+import { isDeletion } from './conversation.ts';
 
 export interface CatchUpParts {
   sql: Sql;
   hub: Pick<Hub, 'followed' | 'deliver'>;
   samples: SampleStream;
   conversations: ConversationStream;
+  /** The figures of all hosts; without it fleet rooms are left alone. */
+  fleet?: {
+    /** The hosts of other replicas, with the time of their newest figures. */
+    elsewhere(): Iterable<{ host: string; at: number | null }>;
+    sampled(host: string, sample: Sample): void;
+  };
   clock: Clock;
   /** What there is of other replicas; absent where this is the only one. */
   others?: {
@@ -38,7 +45,7 @@ const defaultTimes = {
   /** What was committed so recently may be on its way. */
   settledMs: 500,
   /** A host of another replica that was not heard of for so long is looked after … */
-  silentMs: 1_500,
+  silentMs: 1_200,
   /** … every time until so long, then with the comparison. */
   goneMs: 10_000,
   /** Others come back a little later than this replica. */
@@ -99,7 +106,9 @@ export class CatchUp {
     const isDue = isCutOff || nowMs - this.#comparedMs >= compareMs;
     if (isDue) this.#comparedMs = nowMs;
     try {
-      await Promise.all([this.#hosts(isCutOff, isDue), isDue ? this.#conversations(isCutOff ? 0 : settledMs) : undefined]);
+      await this.#hosts(isCutOff, isDue);
+      if (isDue) await this.#conversations(isCutOff ? 0 : settledMs);
+      if (isCutOff) await this.#fleets();
       if (isDue) this.#isFailing = false;
     } catch (error) {
       if (!this.#isFailing) this.#parts.failed(error, 'comparing rooms with PostgreSQL');
@@ -122,7 +131,7 @@ export class CatchUp {
       const missed = await publicationsBeyond(sql, known, settledMs);
       for (const { room, offset, data, info } of missed) {
         const entry = { offset, data, info: info ?? undefined };
-        conversations.add(conversationRoom(room), entry);
+        conversations.add(conversationRoom(room), entry, isDeletion(JSON.parse(data) as object));
         hub.deliver(conversationRoom(room), { ...entry, epoch });
       }
       if (missed.length > 0) caughtUp('conversation', missed.length);
@@ -148,6 +157,19 @@ export class CatchUp {
       if (!inDoubt.has(host)) continue;
       for (const record of samples.beyond(host, position)) hub.deliver(hostRoom(host), record);
     }
+  }
+
+  /** Keeps the watched fleets going: only the newest figures count there. */
+  async #fleets(): Promise<void> {
+    const { sql, hub, fleet, clock } = this.#parts;
+    const isWatched = hub.followed().some(({ name }) => parseRoom(name)?.sort === 'fleet');
+    if (!fleet || !isWatched) return;
+    const sinceMs = clock.now() - unknownMs;
+    const known = Array.from(fleet.elsewhere(), ({ host, at }) => ({ host, at: Math.max(at ?? 0, sinceMs) }));
+    // Those known from longest ago first: where there are too many, the others have their turn next time.
+    const some = known.toSorted((one, other) => one.at - other.at).slice(0, maxMissed);
+    if (some.length === 0) return;
+    for (const { host, frame } of await newestBeyond(sql, some)) fleet.sampled(host, JSON.parse(frame) as Sample);
   }
 
   /** The hosts with subscribers here of which another replica may know more, and how far each was shown. */

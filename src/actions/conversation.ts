@@ -61,6 +61,9 @@ export function show(
 ): void {
   const name = conversationRoom(room);
   const entry = { offset, data: JSON.stringify(item), info: info ?? undefined };
-  parts.stream.add(name, entry);
+  parts.stream.add(name, entry, isDeletion(item));
   parts.hub.publish(name, { ...entry, epoch: parts.stream.epoch, trace });
 }
+
+/** Whether a publication of a conversation tells that a message was deleted. */
+export const isDeletion = (item: object): boolean => 'deletedAt' in item && item.deletedAt !== undefined;

@@ -9,7 +9,6 @@ import { newId } from '../lib/id.ts';
 import { checkMessageDraft, textFault } from '../protocol/checks.ts';
 import type { Author, Message, MessageDraft } from '../protocol/kinds.ts';
 import type { Role } from '../protocol/rest.ts';
-import { conversationRoom } from '../protocol/rooms.ts';
 import { commitAndPublish, show } from './conversation.ts';
 import type { Change, ConversationParts } from './conversation.ts';
 
@@ -79,7 +78,7 @@ export async function editOwnMessage(parts: ConversationParts, writer: Writer, r
 
 /** Empties a message; its place stays. The author may, and who may delete others'. Throws AppError: forbidden, not_found. */
 export async function removeMessage(parts: ConversationParts, writer: Writer, room: string, id: string): Promise<Message> {
-  const removed = await commitAndPublish(parts, room, async (tx) => {
+  return commitAndPublish(parts, room, async (tx) => {
     const { item: message, offset } = await findMessage(tx, room, id);
     const isOwn = message.author?.id === writer.author.id && may('message.changeOwn', writer.role);
     allow(isOwn || may('message.deleteOthers', writer.role), writer.role, 'Only its author or an owner may delete a message.');
@@ -88,9 +87,6 @@ export async function removeMessage(parts: ConversationParts, writer: Writer, ro
     await replacePublications(tx, room, offset, id, JSON.stringify(change.item));
     return change;
   });
-  // Its text may still be among those kept in memory.
-  parts.stream.forget(conversationRoom(room));
-  return removed;
 }
 
 function allow(allowed: boolean, role: Role | undefined, detail: string): void {

@@ -10,6 +10,7 @@ import { alwaysFollowed } from '../relay/relay.ts';
 import type { RelayRecord } from '../relay/relay.ts';
 import type { ConversationStream } from '../streams/conversation.ts';
 import type { SampleStream } from '../streams/samples.ts';
+import { isDeletion } from './conversation.ts';
 
 export interface RelayedParts {
   hub: Pick<Hub, 'deliver'>;
@@ -62,10 +63,10 @@ const remember: Record<RoomSort, Remember> = {
     if (publication) samples.add(id, publication, record.data);
     return publication !== undefined;
   },
-  room: ({ conversations }, { name, record: { offset, epoch, data, info } }) => {
+  room: ({ conversations }, { name, data: item, record: { offset, epoch, data, info } }) => {
     // Another epoch is another life of the database: its offsets mean nothing here.
     if (!isOffset(offset) || epoch !== conversations.epoch) return false;
-    conversations.add(name, { offset, data, info });
+    conversations.add(name, { offset, data, info }, isDeletion(item));
     return true;
   },
   fleet: hasNoPosition,

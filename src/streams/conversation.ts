@@ -57,8 +57,12 @@ export class ConversationStream implements Stream {
     return this.#epoch;
   }
 
-  /** Takes in what was committed just now; to be called before it is published, in whatever order commits are heard of. */
-  add(room: string, entry: StreamEntry): void {
+  /**
+   * Takes in what was committed just now; to be called before it is published, in whatever order commits are heard of.
+   * @param isDeletion it changed earlier publications too: what is kept of the room may hold what is gone
+   */
+  add(room: string, entry: StreamEntry, isDeletion = false): void {
+    if (isDeletion) return this.forget(room);
     const tail = this.#tails.get(room);
     if (tail && entry.offset === tail.top + 1) append(tail, entry);
     else if (tail ? entry.offset > tail.top : this.#loading.has(room)) {

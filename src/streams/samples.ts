@@ -2,6 +2,7 @@
 
 import { newestPublications } from '../data/history.ts';
 import { MetricNames } from '../data/metricNames.ts';
+import { framesBeyond } from '../data/missed.ts';
 import type { Sql } from '../db/database.ts';
 import type { Range, Stream, StreamEntry, StreamPage } from '../hub/stream.ts';
 import { tryParse } from '../lib/json.ts';
@@ -10,14 +11,16 @@ import type { Position } from '../protocol/commands.ts';
 import type { AgentPublication, Processes, Sample } from '../protocol/kinds.ts';
 import { parseRoom } from '../protocol/rooms.ts';
 import type { RecentSamples } from '../relay/recentSamples.ts';
+import { covers, keptEntries, note } from './hostRing.ts';
+import type { Ring } from './hostRing.ts';
 import { newestRun, pick } from './run.ts';
 
-/** What a host's stream holds: the contract recovers at most this many. */
-const keptEntries = 300;
 const maxHostBytes = 1024 * 1024;
 const minHostBytes = 16 * 1024;
 /** The same host's rows are not read again sooner; a hole in memory is mostly one that PostgreSQL has as well. */
 const askEveryMs = 1_000;
+/** What came within so long is read alone where the rest is known. */
+const littleMs = 60_000;
 /** Asked of the cache where only the newest is wanted: with the last list of processes, which comes every 10 s. */
 const glance = 12;
 
@@ -33,22 +36,6 @@ export interface SampleStreamOptions {
   maxBytes?: number;
   /** Beyond it, the host heard of longest ago is forgotten; PostgreSQL still has it. */
   maxHosts?: number;
-}
-
-interface Ring {
-  /** Empty while nothing is known of the host. */
-  boot: string;
-  /** Ascending by offset; may have holes. */
-  entries: StreamEntry[];
-  bytes: number;
-  sample: Sample | null;
-  processes: Processes | null;
-  /** `performance.now()` of the last publication, or of the last look into the cache. */
-  heardMs: number;
-  /** … of the last reading of all that the cache has. */
-  gatheredMs: number;
-  /** … of the last reading of PostgreSQL. */
-  askedMs: number;
 }
 
 /** A publication with its text, as it comes from a cache. */
@@ -152,6 +139,8 @@ export class SampleStream implements Stream {
       if (this.#isDue(host, 'gatheredMs')) await this.#loadRecent(host, keptEntries);
       if (this.#answers(host, range)) return;
     }
+    const ring = this.#rings.get(host);
+    if (ring && ring.boot !== '' && this.silentMs(host) < littleMs && covers(ring, range)) return this.#loadNewer(host, ring);
     if (!this.#isDue(host, 'askedMs')) return;
     const wasKnown = this.#rings.has(host);
     await this.#loadStored(host).catch((error: unknown) => {
@@ -215,6 +204,22 @@ export class SampleStream implements Stream {
     });
   }
 
+  /** Brings memory up to date where there is no cache to ask; what memory has stands where PostgreSQL is away too. */
+  #loadNewer(host: string, { sample, processes }: Ring): Promise<void> {
+    return this.#once(`${host} newer`, async () => {
+      const at = sample?.at ?? 0;
+      const wanted = [{ host, kind: 'sample', at } as const, { host, kind: 'processes', at: processes?.at ?? at } as const];
+      const frames = await framesBeyond(this.#sql, wanted).catch(() => undefined);
+      const ring = this.#rings.get(host);
+      if (!frames || !ring) return;
+      this.#merge(
+        host,
+        frames.map(({ frame }) => ({ publication: JSON.parse(frame) as AgentPublication, text: frame })),
+      );
+      ring.heardMs = performance.now();
+    });
+  }
+
   /** Joins what PostgreSQL has to what memory has. */
   #loadStored(host: string): Promise<void> {
     return this.#once(host, async () => {
@@ -250,15 +255,6 @@ export class SampleStream implements Stream {
   }
 }
 
-/** Keeps the publication as the newest of its kind if it is. */
-function note(ring: Ring, publication: AgentPublication): void {
-  const { kind, boot, at } = publication;
-  const isNewer = (known: AgentPublication | null): boolean => !known || known.boot !== boot || at > known.at;
-  if (kind === 'sample') {
-    if (isNewer(ring.sample)) ring.sample = publication;
-  } else if (isNewer(ring.processes)) ring.processes = publication;
-}
-
 /** What is in a cache may have been written by anyone: the rest is as if it were not there. */
 function parseAll(texts: readonly string[]): Found[] {
   const found: Found[] = [];
@@ -267,15 +263,4 @@ function parseAll(texts: readonly string[]): Found[] {
     if (publication) found.push({ publication, text });
   }
   return found;
-}
-
-/** Whether memory alone can answer: the newest run reaches back as far as the range asks. */
-function covers(ring: Ring, range: Range): boolean {
-  if (range.limit === 0 || (range.epoch && range.epoch !== ring.boot)) return true;
-  const run = newestRun(ring.entries);
-  const first = run[0]?.offset ?? Infinity;
-  if (first === 1 || run.length >= keptEntries) return true;
-  const top = run.at(-1)?.offset ?? 0;
-  if (range.reverse) return first <= (range.since ?? top + 1) - Math.min(range.limit, keptEntries);
-  return range.since !== undefined && first <= range.since + 1;
 }

@@ -118,13 +118,14 @@ needs('redis').describe('two hubs on one Redis', () => {
 
   const socketOf = (app: TestApp): string => `${app.url.replace('http', 'ws')}/connection/websocket`;
   const upTo = (last: number, from = 1): number[] => Array.from({ length: last - from + 1 }, (_, at) => from + at);
-  const post = async (host: string, text: string, app = a): Promise<void> => {
+  const post = async (host: string, text: string, app = a): Promise<string> => {
     const answer = await fetch(`${app.url}/api/v1/rooms/${host}/messages`, {
       method: 'POST',
       headers: { authorization: `Bearer ${admin.accessToken}`, 'content-type': 'application/json' },
       body: JSON.stringify({ text, key: newId() }),
     });
     expect(answer.status).toBe(201);
+    return ((await answer.json()) as { id: string }).id;
   };
   /** A page counts the conversation from where it was when it came. */
   const talkFrom = (page: Page): number => page.seen.talk[0]!;
@@ -167,6 +168,21 @@ needs('redis').describe('two hubs on one Redis', () => {
     expect(page.seen.live).toEqual([1, 8]);
   });
 
+  test('a deleted text is gone from what the other replica keeps, too', async () => {
+    const { host } = await agentOn(a);
+    const page = await pageOn(b, host);
+    const id = await post(host, 'a secret');
+    await until(() => page.seen.talk.length > 0);
+    const texts = async (): Promise<string> => JSON.stringify((await page.talk.history({ limit: 300 })).publications);
+    expect(await texts()).toContain('a secret');
+    expect((await admin.call('DELETE', `/rooms/${host}/messages/${id}`)).status).toBeLessThan(300);
+    const before = page.seen.talk.length;
+    await until(() => page.seen.talk.length > before);
+    const after = await texts();
+    expect(after).toContain(id);
+    expect(after).not.toContain('a secret');
+  });
+
   test('an agent that moves to the other replica goes on in the same epoch; what it sends again is answered and seen once', async () => {
     const { host, agent, client } = await agentOn(a);
     const pages = await Promise.all([pageOn(a, host), pageOn(b, host)]);
@@ -188,7 +204,7 @@ needs('redis').describe('two hubs on one Redis', () => {
   test('Redis is killed and comes back empty under traffic: nobody misses anything, the other replica goes on meanwhile', async () => {
     const { host, publish } = await agentOn(a);
     const pages = await Promise.all([pageOn(a, host), pageOn(b, host)]);
-    const [home, away] = pages as [Page, Page];
+    const [home, away] = pages;
     let sent = 0;
     const step = async (): Promise<void> => {
       await publish();
