@@ -1,12 +1,12 @@
 /** Keeps the rooms of this replica level with PostgreSQL, whatever became of the records between replicas. */
 
-import { framesBeyond, maxMissed, newestBeyond, publicationsBeyond } from '../data/missed.ts';
+import { framesBeyond, maxMissed, publicationsBeyond } from '../data/missed.ts';
 import type { SampleRow } from '../data/samples.ts';
 import type { Sql } from '../db/database.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Position } from '../protocol/commands.ts';
-import type { AgentPublication, Sample } from '../protocol/kinds.ts';
+import type { AgentPublication } from '../protocol/kinds.ts';
 import { conversationRoom, hostRoom, parseRoom } from '../protocol/rooms.ts';
 import type { ConversationStream } from '../streams/conversation.ts';
 import type { SampleStream } from '../streams/samples.ts';
@@ -17,12 +17,6 @@ export interface CatchUpParts {
   hub: Pick<Hub, 'followed' | 'deliver'>;
   samples: SampleStream;
   conversations: ConversationStream;
-  /** The figures of all hosts; without it fleet rooms are left alone. */
-  fleet?: {
-    /** The hosts of other replicas, with the time of their newest figures. */
-    elsewhere(): Iterable<{ host: string; at: number | null }>;
-    sampled(host: string, sample: Sample): void;
-  };
   clock: Clock;
   /** What there is of other replicas; absent where this is the only one. */
   others?: {
@@ -108,7 +102,6 @@ export class CatchUp {
     try {
       await this.#hosts(isCutOff, isDue);
       if (isDue) await this.#conversations(isCutOff ? 0 : settledMs);
-      if (isCutOff) await this.#fleets();
       if (isDue) this.#isFailing = false;
     } catch (error) {
       if (!this.#isFailing) this.#parts.failed(error, 'comparing rooms with PostgreSQL');
@@ -157,19 +150,6 @@ export class CatchUp {
       if (!inDoubt.has(host)) continue;
       for (const record of samples.beyond(host, position)) hub.deliver(hostRoom(host), record);
     }
-  }
-
-  /** Keeps the watched fleets going: only the newest figures count there. */
-  async #fleets(): Promise<void> {
-    const { sql, hub, fleet, clock } = this.#parts;
-    const isWatched = hub.followed().some(({ name }) => parseRoom(name)?.sort === 'fleet');
-    if (!fleet || !isWatched) return;
-    const sinceMs = clock.now() - unknownMs;
-    const known = Array.from(fleet.elsewhere(), ({ host, at }) => ({ host, at: Math.max(at ?? 0, sinceMs) }));
-    // Those known from longest ago first: where there are too many, the others have their turn next time.
-    const some = known.toSorted((one, other) => one.at - other.at).slice(0, maxMissed);
-    if (some.length === 0) return;
-    for (const { host, frame } of await newestBeyond(sql, some)) fleet.sampled(host, JSON.parse(frame) as Sample);
   }
 
   /** The hosts with subscribers here of which another replica may know more, and how far each was shown. */

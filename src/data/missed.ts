@@ -63,18 +63,3 @@ export async function newestSamplesBeyond(
       order by sample_hot.at desc limit 1
     ) found`;
 }
-
-/** The newest sample of each host, as JSON text, where it is later than the time (ms since 1970 UTC) given for it. */
-export async function newestBeyond(
-  sql: Sql,
-  known: readonly Pick<SampleRow, 'host' | 'at'>[],
-): Promise<Pick<SampleRow, 'host' | 'frame'>[]> {
-  return sql<Pick<SampleRow, 'host' | 'frame'>[]>`
-    select given.host, convert_from(found.frame, 'UTF8') as frame
-    from unnest(${known.map(({ host }) => host)}::uuid[], ${known.map(({ at }) => at)}::float8[]) as given (host, since)
-    cross join lateral (
-      select frame from sample_hot
-      where sample_hot.host = given.host and sample_hot.kind = 'sample' and sample_hot.at > to_timestamp(given.since / 1000)
-      order by sample_hot.at desc limit 1
-    ) found`;
-}
