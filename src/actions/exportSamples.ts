@@ -1,15 +1,16 @@
-/** Writes the stored samples of a host as text for programs. */
+/** Writes the stored publications of a host as text for programs. */
 
+import type { Stamp } from '../chunks/head.ts';
 import type { ChunkSample } from '../chunks/samples.ts';
-import { readRaw } from '../data/history.ts';
+import { readProcesses, readRaw } from '../data/history.ts';
 import type { HistoryParts } from '../data/history.ts';
 import { minuteMs } from '../data/tiers.ts';
 import { AppError } from '../errors.ts';
-import type { Sample } from '../protocol/kinds.ts';
 
 /** Milliseconds since 1970 UTC: `from` inclusive, `to` exclusive. */
 export interface SampleRange {
   host: string;
+  kind: 'sample' | 'processes';
   from: number;
   to: number;
 }
@@ -24,10 +25,10 @@ export interface LineFault {
 }
 
 /**
- * One sample as in the room per line, ascending; a page at a time, so a slow reader holds nothing but one page. A minute that cannot be
+ * One sample, or process list, as in the room per line, ascending; a page at a time, so a slow reader holds nothing but one page. A minute that cannot be
  * read is told as a LineFault, before the page in which it would stand.
  */
-export async function* samplesAsNdjson(history: HistoryParts, range: SampleRange): AsyncGenerator<string> {
+export async function* asNdjson(history: HistoryParts, range: SampleRange): AsyncGenerator<string> {
   const faults: LineFault[] = [];
   const told = (): string => lines(faults.splice(0));
   const parts: HistoryParts = {
@@ -37,9 +38,11 @@ export async function* samplesAsNdjson(history: HistoryParts, range: SampleRange
       faults.push({ kind: 'fault', code: 'corrupt', from: chunk.at, to: chunk.at + minuteMs });
     },
   };
-  for await (const page of readRaw(parts, { host: range.host, fromMs: range.from, toMs: range.to })) {
+  const { host, kind, from, to } = range;
+  const given = { host, fromMs: from, toMs: to };
+  for await (const page of kind === 'sample' ? readRaw(parts, given) : readProcesses(parts, given)) {
     if (faults.length > 0) yield told();
-    for await (const some of slices(page)) yield lines(some.map(toSample));
+    for await (const some of slices<Stamp>(page)) yield lines(some.map(({ at, seq, boot, ...rest }) => ({ kind, at, seq, boot, ...rest })));
   }
   if (faults.length > 0) yield told();
 }
@@ -51,7 +54,7 @@ const maxColumns = 10_000;
  * A column per metric that occurs in the range; the first line names them, so the range is gone through once before. Minutes that cannot be read are left out.
  * Throws AppError invalid for too many.
  */
-export async function* samplesAsCsv(history: HistoryParts, { host, from, to }: SampleRange): AsyncGenerator<string> {
+export async function* samplesAsCsv(history: HistoryParts, { host, from, to }: Omit<SampleRange, 'kind'>): AsyncGenerator<string> {
   const found = new Set<string>();
   const range = { host, fromMs: from, toMs: to };
   // Of the names alone: values are decoded the second time.
@@ -82,7 +85,6 @@ async function* slices<T>(page: readonly T[]): AsyncGenerator<T[]> {
 }
 
 const lines = (values: readonly object[]): string => values.map((value) => `${JSON.stringify(value)}\n`).join('');
-const toSample = ({ at, seq, boot, metrics }: ChunkSample): Sample => ({ kind: 'sample', at, seq, boot, metrics });
 
 const csvLine = ({ at, boot, seq, metrics }: ChunkSample, names: string[]): string =>
   `${at},${boot},${seq},${names.map((name) => (Object.hasOwn(metrics, name) ? metrics[name] : '')).join(',')}\r\n`;

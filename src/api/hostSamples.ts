@@ -3,7 +3,8 @@
 import { Readable } from 'node:stream';
 import type { FastifyReply } from 'fastify';
 import Type from 'typebox';
-import { samplesAsCsv, samplesAsNdjson } from '../actions/exportSamples.ts';
+import { asNdjson, samplesAsCsv } from '../actions/exportSamples.ts';
+import type { SampleRange } from '../actions/exportSamples.ts';
 import { hostFor } from '../actions/hosts.ts';
 import { readExtent } from '../data/extent.ts';
 import type { HistoryParts } from '../data/history.ts';
@@ -39,6 +40,7 @@ export function hostSampleRoutes(app: Api, { sql, clock, history }: SampleNeeds)
         summary: 'Stored samples, one per line, ascending',
         description:
           'NDJSON, each line a sample as in the room; with `Accept: text/csv` CSV. `from` inclusive, `to` exclusive; without `to`: until now. ' +
+          'With `kind=processes` the process lists instead, as NDJSON only. ' +
           'The header `Hostroom-Range: from=…; to=…; first=…; last=…; samples=…` tells what is stored of it. ' +
           'A minute that cannot be read is left out, told in NDJSON by a line `{"kind":"fault","code":"corrupt","from":…,"to":…}` and counted in the trailer `Hostroom-Faults`.',
         params: IdParams,
@@ -54,10 +56,11 @@ export function hostSampleRoutes(app: Api, { sql, clock, history }: SampleNeeds)
     },
     async (request, reply) => {
       const host = await hostFor(sql, userOf(request), request.params.id, 'host.read');
-      const { from, to = Math.max(from, clock.now() + 1) } = request.query;
+      const { from, to = Math.max(from, clock.now() + 1), kind = 'sample' } = request.query;
       if (to < from) throw new AppError('invalid', 'to: stands before from.');
       const asCsv = /\btext\/csv\b/i.test(request.headers.accept ?? '');
-      const range = { host: host.id, from, to };
+      if (asCsv && kind === 'processes') throw new AppError('invalid', 'kind: process lists have no columns; take NDJSON.');
+      const range = { host: host.id, kind, from, to };
       void reply
         .type(asCsv ? 'text/csv; charset=utf-8' : 'application/x-ndjson')
         .header('x-accel-buffering', 'no')
@@ -65,7 +68,7 @@ export function hostSampleRoutes(app: Api, { sql, clock, history }: SampleNeeds)
       // The answer to HEAD has no body, and must not cost the reading of one.
       if (request.method === 'HEAD') return reply.send(Readable.from([]));
       const parts = countFaults(history, reply);
-      const stream = Readable.from(asCsv ? samplesAsCsv(parts, range) : samplesAsNdjson(parts, range), {
+      const stream = Readable.from(asCsv ? samplesAsCsv(parts, range) : asNdjson(parts, range), {
         objectMode: true,
         highWaterMark: 1,
       });
@@ -77,10 +80,10 @@ export function hostSampleRoutes(app: Api, { sql, clock, history }: SampleNeeds)
 }
 
 /** Lets a reader know how far it has come: the time of a line stands between first and last. */
-async function describeRange(sql: Sql, { host, from, to }: { host: string; from: number; to: number }): Promise<string> {
-  const { samples, firstMs, lastMs } = await readExtent(sql, host, from, to);
-  const stored = samples > 0 ? `; first=${firstMs}; last=${lastMs}` : '';
-  return `from=${from}; to=${to}${stored}; samples=${samples}`;
+async function describeRange(sql: Sql, { host, kind, from, to }: SampleRange): Promise<string> {
+  const { count, firstMs, lastMs } = await readExtent(sql, kind, host, from, to);
+  const stored = count > 0 ? `; first=${firstMs}; last=${lastMs}` : '';
+  return `from=${from}; to=${to}${stored}; ${kind === 'sample' ? 'samples' : 'lists'}=${count}`;
 }
 
 /** By then the head of the answer is long gone: a trailer says how many minutes are missing. */

@@ -58,13 +58,13 @@ export interface StoredChunk {
   whole: boolean;
 }
 
-/** The chunks of a host's samples in a range, ascending. */
-export async function readChunks(sql: Sql, host: string, fromMs: number, toMs: number): Promise<StoredChunk[]> {
+/** The chunks of a host's publications of one kind in a range, ascending. */
+export async function readChunks(sql: Sql, kind: SampleRow['kind'], host: string, fromMs: number, toMs: number): Promise<StoredChunk[]> {
   return sql<StoredChunk[]>`
     select (extract(epoch from minute) * 1000)::float8 as minute, data,
       not exists (select from seal_work w where w.host = c.host and w.minute = c.minute) as whole
     from sample_chunk c
-    where host = ${host} and kind = 'sample'
+    where host = ${host} and kind = ${kind}
       and minute >= to_timestamp(${fromMs}::float8 / 1000) and minute < to_timestamp(${toMs}::float8 / 1000)
     order by c.minute`;
 }
@@ -76,13 +76,19 @@ export async function newestChunk(sql: Sql, host: string, kind: SampleRow['kind'
   return chunk;
 }
 
-/** The beginning of the first minute at or after `fromMs` that has samples of the host; undefined where none before `toMs` has. */
-export async function nextMinute(sql: Sql, host: string, fromMs: number, toMs: number): Promise<number | undefined> {
+/** The beginning of the first minute at or after `fromMs` that has publications of the host; undefined where none before `toMs` has. */
+export async function nextMinute(
+  sql: Sql,
+  kind: SampleRow['kind'],
+  host: string,
+  fromMs: number,
+  toMs: number,
+): Promise<number | undefined> {
   const [row] = await sql<{ minute: number | null }[]>`
     select (extract(epoch from date_trunc('minute', least(
-      (select minute from sample_chunk where host = ${host} and kind = 'sample'
+      (select minute from sample_chunk where host = ${host} and kind = ${kind}
         and minute >= to_timestamp(${fromMs}::float8 / 1000) and minute < to_timestamp(${toMs}::float8 / 1000) order by minute limit 1),
-      (select at from sample_hot where host = ${host} and kind = 'sample'
+      (select at from sample_hot where host = ${host} and kind = ${kind}
         and at >= to_timestamp(${fromMs}::float8 / 1000) and at < to_timestamp(${toMs}::float8 / 1000) order by at limit 1)
     ))) * 1000)::float8 as minute`;
   return row?.minute ?? undefined;

@@ -4,17 +4,19 @@ import { ChunkError } from '../chunks/bytes.ts';
 import type { Stamp } from '../chunks/head.ts';
 import { UnknownName } from '../chunks/names.ts';
 import { decodeProcesses } from '../chunks/processes.ts';
+import type { ChunkProcesses } from '../chunks/processes.ts';
 import { decodeRollups } from '../chunks/rollups.ts';
 import type { RollupBlock } from '../chunks/rollups.ts';
 import { decodeChunk, decodeColumns, toColumns } from '../chunks/samples.ts';
 import type { ChunkSample, SampleColumns } from '../chunks/samples.ts';
 import type { Sql } from '../db/database.ts';
+import type { Processes, Sample } from '../protocol/kinds.ts';
 import { deleteChunks, newestChunk, nextMinute, readChunks } from './chunks.ts';
 import type { StoredChunk } from './chunks.ts';
 import type { MetricNames } from './metricNames.ts';
 import { deleteRollups, readRollupRows } from './rollups.ts';
 import { deleteSamples, newestFrames, readHotMinutes } from './samples.ts';
-import type { StoredFrame } from './samples.ts';
+import type { HotFrame, SampleRow, StoredFrame } from './samples.ts';
 import { deleteWork } from './sealWork.ts';
 import { minuteMs, tiers } from './tiers.ts';
 import type { RollupTier, Tier } from './tiers.ts';
@@ -48,16 +50,33 @@ export async function* readRaw(parts: HistoryParts, range: HistoryRange): AsyncG
   for await (const minutes of pages(parts, range)) {
     const page: ChunkSample[] = [];
     for (const { minute, chunk, hot } of minutes) {
-      const samples = new Map(hot.map((sample) => [sample.at, wanted ? only(sample, wanted) : sample]));
       const decoded = chunk && (await decode(parts, range.host, 'raw', minute, () => decodeChunk(chunk, parts.names.nameOf, wanted)));
-      for (const sample of decoded ?? []) samples.set(sample.at, sample);
-      for (const sample of [...samples.values()].sort((a, b) => a.at - b.at)) {
-        if (sample.at >= fromMs && sample.at < toMs) page.push(sample);
-      }
+      const rows = hot.map((frame) => (wanted ? only(sampleOf(frame), wanted) : sampleOf(frame)));
+      page.push(...joined(rows, decoded).filter(({ at }) => at >= fromMs && at < toMs));
     }
     if (page.length > 0) yield page;
   }
 }
+
+/** The process lists of a range, in the same way. */
+export async function* readProcesses(parts: HistoryParts, range: HistoryRange): AsyncGenerator<ChunkProcesses[]> {
+  const { fromMs, toMs } = range;
+  for await (const minutes of pages(parts, range, 'processes')) {
+    const page: ChunkProcesses[] = [];
+    for (const { minute, chunk, hot } of minutes) {
+      const decoded = chunk && (await decode(parts, range.host, 'raw', minute, () => decodeProcesses(chunk)));
+      page.push(...joined(hot.map(listOf), decoded).filter(({ at }) => at >= fromMs && at < toMs));
+    }
+    if (page.length > 0) yield page;
+  }
+}
+
+const sampleOf = ({ at, boot, seq, frame }: HotFrame): ChunkSample => ({ at, boot, seq, metrics: (JSON.parse(frame) as Sample).metrics });
+const listOf = ({ at, boot, seq, frame }: HotFrame): ChunkProcesses => ({ at, boot, seq, top: (JSON.parse(frame) as Processes).top });
+
+/** Of rows and chunk, ascending; where both have a publication of one time, that of the chunk. */
+const joined = <T extends Stamp>(rows: readonly T[], chunk: readonly T[] = []): T[] =>
+  [...new Map([...rows, ...chunk].map((one) => [one.at, one])).values()].sort((a, b) => a.at - b.at);
 
 /** The same by column, for charts: one block per minute, ascending; the first and the last may reach beyond the range. */
 export async function* readRawColumns(parts: HistoryParts, range: HistoryRange): AsyncGenerator<SampleColumns> {
@@ -71,11 +90,7 @@ export async function* readRawColumns(parts: HistoryParts, range: HistoryRange):
         continue;
       }
       const decoded = chunk && (await decode(parts, range.host, 'raw', minute, () => decodeChunk(chunk, names.nameOf, wanted)));
-      const samples = new Map([...hot, ...(decoded ?? [])].map((sample) => [sample.at, sample]));
-      yield toColumns(
-        [...samples.values()].sort((a, b) => a.at - b.at),
-        wanted,
-      );
+      yield toColumns(joined(hot.map(sampleOf), decoded), wanted);
     }
   }
 }
@@ -158,26 +173,30 @@ interface Minute {
   minute: number;
   chunk: Buffer | undefined;
   /** What is not, or perhaps not, in the chunk. */
-  hot: ChunkSample[];
+  hot: HotFrame[];
 }
 
-async function* pages({ sql }: HistoryParts, { host, fromMs, toMs }: HistoryRange): AsyncGenerator<Minute[]> {
+async function* pages(
+  { sql }: HistoryParts,
+  { host, fromMs, toMs }: HistoryRange,
+  kind: SampleRow['kind'] = 'sample',
+): AsyncGenerator<Minute[]> {
   for (let sinceMs = Math.floor(fromMs / minuteMs) * minuteMs; sinceMs < toMs;) {
     const untilMs = Math.min(sinceMs + pageMinutes * minuteMs, Math.ceil(toMs / minuteMs) * minuteMs);
-    const page = await readPage(sql, host, sinceMs, untilMs);
+    const page = await readPage(sql, kind, host, sinceMs, untilMs);
     if (page.length > 0) yield page;
     // A long time without samples costs one question.
-    const next = page.length > 0 ? untilMs : await nextMinute(sql, host, untilMs, toMs);
+    const next = page.length > 0 ? untilMs : await nextMinute(sql, kind, host, untilMs, toMs);
     if (next === undefined) return;
     sinceMs = next;
   }
 }
 
-async function readPage(sql: Sql, host: string, fromMs: number, toMs: number): Promise<Minute[]> {
-  const chunks = new Map<number, StoredChunk>((await readChunks(sql, host, fromMs, toMs)).map((chunk) => [chunk.minute, chunk]));
+async function readPage(sql: Sql, kind: SampleRow['kind'], host: string, fromMs: number, toMs: number): Promise<Minute[]> {
+  const chunks = new Map<number, StoredChunk>((await readChunks(sql, kind, host, fromMs, toMs)).map((chunk) => [chunk.minute, chunk]));
   const open: number[] = [];
   for (let minute = fromMs; minute < toMs; minute += minuteMs) if (!chunks.get(minute)?.whole) open.push(minute);
-  const rows = open.length > 0 ? await readHotMinutes(sql, host, open) : [];
+  const rows = open.length > 0 ? await readHotMinutes(sql, kind, host, open) : [];
   const hot = Map.groupBy(rows, ({ at }) => Math.floor(at / minuteMs) * minuteMs);
   return [...new Set([...chunks.keys(), ...hot.keys()])]
     .sort((a, b) => a - b)

@@ -1,8 +1,6 @@
 /** Reads and writes the one-second samples of hosts. */
 
-import type { ChunkSample } from '../chunks/samples.ts';
 import type { Sql } from '../db/database.ts';
-import type { Sample } from '../protocol/kinds.ts';
 
 /** One publication of an agent as it is stored; `frame` is the publication's data as JSON text in one line. */
 export interface SampleRow {
@@ -60,13 +58,12 @@ export async function findConflicts(sql: Sql, rows: readonly SampleRow[]): Promi
   return found.map((row) => row.index);
 }
 
-export interface StoredFrame {
+export interface StoredFrame extends HotFrame {
   kind: SampleRow['kind'];
-  boot: string;
-  seq: number;
-  at: number;
-  frame: string;
 }
+
+/** One whose kind is known. */
+export type HotFrame = Pick<SampleRow, 'at' | 'boot' | 'seq' | 'frame'>;
 
 /** The newest publications of a host, newest first, at most `limit` of each kind. */
 export async function newestFrames(sql: Sql, host: string, limit: number): Promise<StoredFrame[]> {
@@ -80,15 +77,14 @@ export async function newestFrames(sql: Sql, host: string, limit: number): Promi
     order by newest.at desc, seq desc`;
 }
 
-/** The samples of a host in these minutes (their beginnings, milliseconds since 1970 UTC) as far as they are still rows, ascending. */
-export async function readHotMinutes(sql: Sql, host: string, minutes: readonly number[]): Promise<ChunkSample[]> {
-  const rows = await sql<{ at: number; boot: string; seq: number; frame: string }[]>`
+/** A host's publications of one kind in these minutes (their beginnings, milliseconds since 1970 UTC) as far as they are still rows, ascending. */
+export async function readHotMinutes(sql: Sql, kind: SampleRow['kind'], host: string, minutes: readonly number[]): Promise<HotFrame[]> {
+  return sql<HotFrame[]>`
     select (extract(epoch from hot.at) * 1000)::float8 as at, hot.boot, hot.seq::float8 as seq, convert_from(hot.frame, 'UTF8') as frame
     from unnest(${`{${minutes.join(',')}}`}::text::float8[]) as given (minute)
-    join sample_hot hot on hot.host = ${host} and hot.kind = 'sample'
+    join sample_hot hot on hot.host = ${host} and hot.kind = ${kind}
       and hot.at >= to_timestamp(given.minute / 1000) and hot.at < to_timestamp(given.minute / 1000) + interval '1 minute'
     order by hot.at`;
-  return rows.map(({ at, boot, seq, frame }) => ({ at, boot, seq, metrics: (JSON.parse(frame) as Sample).metrics }));
 }
 
 /** Forgets the rows of a host that are not in chunks yet. */

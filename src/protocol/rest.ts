@@ -169,7 +169,10 @@ export type Enrolment = Static<typeof Enrolment>;
 export const AddedHost = Type.Object({ id: Id, name: Type.String(), enrolment: Enrolment });
 export type AddedHost = Static<typeof AddedHost>;
 /** `from` inclusive, `to` exclusive; without `to`: until now. */
-export const SamplesQuery = Type.Object({ from: Time, to: Type.Optional(Time) }, strict);
+export const SamplesQuery = Type.Object(
+  { from: Time, to: Type.Optional(Time), kind: Type.Optional(Type.Union([Type.Literal('sample'), Type.Literal('processes')])) },
+  strict,
+);
 export type SamplesQuery = Static<typeof SamplesQuery>;
 
 export const Group = Type.Object({ id: Id, name: Type.String(), role: Role, hosts: Type.Integer() });

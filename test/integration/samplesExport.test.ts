@@ -5,8 +5,10 @@ import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, expect, test } from 'vitest';
 import type { ChunkSample } from '../../src/chunks/samples.ts';
+import { insertSamples } from '../../src/data/samples.ts';
 import { newId } from '../../src/lib/id.ts';
 import { startTestApi } from '../support/api.ts';
+import { openSince, processesRow, sealerOf } from '../support/sealing.ts';
 import { setListed, storeHot, storeSealed } from '../support/storedHistory.ts';
 
 const hub = await startTestApi(afterAll);
@@ -92,4 +94,22 @@ test('a damaged minute is told of, and everything else still comes', async () =>
   const csv = await admin.get(`/hosts/${host}/samples?from=${start}`, { headers: { accept: 'text/csv' } });
   expect(csv.text.trimEnd().split('\r\n')).toHaveLength(1 + good.length);
   expect(hub.corrupt).toHaveLength(2);
+});
+
+test('process lists come in the same way, sealed or not', async () => {
+  const { id } = (await admin.post('/hosts', { name: 'busy' })).body;
+  const at = (index: number): number => start + index * 10_000;
+  const rows = Array.from({ length: 30 }, (_, index) => processesRow(id, at(index)));
+  await openSince(sql, start);
+  await insertSamples(sql, rows.slice(0, 20));
+  await sealerOf(sql, { names }).seal();
+  await sql`delete from sample_hot where host = ${id}`;
+  await insertSamples(sql, rows.slice(18));
+  const path = `/hosts/${id}/samples?kind=processes&from=${at(5)}&to=${at(29)}`;
+  const { headers, body } = await ask(path);
+  expect(headers['hostroom-range']).toMatch(/; lists=\d+$/);
+  expect(parsed(body)).toEqual(rows.slice(5, 29).map(({ frame }) => JSON.parse(frame)));
+  expect((await ask(`/hosts/${id}/samples?from=${start}`)).body).toBe('');
+  expect((await admin.get(path, { headers: { accept: 'text/csv' } })).status).toBe(400);
+  expect((await admin.get(`/hosts/${id}/samples?kind=messages&from=0`)).status).toBe(400);
 });

@@ -1,11 +1,13 @@
 /** What stands below the strips: file systems and processes. */
 
 import { useEffect, useState } from 'react';
+import type { Processes } from '../../../src/protocol/kinds.ts';
 import { lookUp } from '../../../src/protocol/metrics.ts';
 import type { View } from '../charts/view.ts';
 import { binary, clockSeconds, none, percent, rate } from '../lib/format.ts';
 import { useStore } from '../lib/store.ts';
-import { type HostRoom, processesAt } from '../state/hostRoom.ts';
+import type { HostRoom } from '../state/hostRoom.ts';
+import { processesAt } from '../state/processLists.ts';
 import type { Rows } from '../state/rows.ts';
 import { Meter } from './parts.tsx';
 
@@ -72,10 +74,15 @@ export function FileSystems({ room, view }: { room: HostRoom; view: View }) {
   );
 }
 
+/** The list of the time pointed at, which may have to be fetched; null: the newest. */
+function useProcesses({ processes }: HostRoom, at: number | null): Processes | undefined {
+  useEffect(() => processes.want(at), [processes, at]);
+  return processesAt(useStore(processes.all), at);
+}
+
 export function ProcessTable({ room, view }: { room: HostRoom; view: View }) {
-  const lists = useStore(room.processes);
   const at = useStore(view.crossTime);
-  const list = processesAt(lists, at);
+  const list = useProcesses(room, at);
   return (
     <section className="section" aria-label="Processes">
       <h3>
@@ -112,8 +119,7 @@ export function ProcessTable({ room, view }: { room: HostRoom; view: View }) {
 
 /** Three names on a line, for a phone. */
 export function TopProcesses({ room, view }: { room: HostRoom; view: View }) {
-  const lists = useStore(room.processes);
-  const list = processesAt(lists, useStore(view.crossTime));
+  const list = useProcesses(room, useStore(view.crossTime));
   return (
     <div className="phone-top">
       {list?.top.slice(0, 3).map((process) => (

@@ -9,6 +9,7 @@ import { readNdjson } from '../lib/ndjson.ts';
 import { Store } from '../lib/store.ts';
 import type { Live, OpenRoom } from '../live.ts';
 import { Buckets } from './buckets.ts';
+import { ProcessLists } from './processLists.ts';
 import type { Rows } from './rows.ts';
 import { SampleStore } from './samples.ts';
 
@@ -18,8 +19,6 @@ export interface Member {
   name: string;
 }
 
-/** An hour at one list per ten seconds. */
-const keptProcesses = 360;
 const batchRows = 240;
 const retryMs = 5_000;
 const maxRetries = 4;
@@ -41,8 +40,7 @@ export class HostRoom {
   readonly resolution = new Store<Pick<Series, 'tier' | 'step'> | null>(null);
   readonly state = new Store<HostState | null>(null);
   readonly members = new Store<readonly Member[]>([]);
-  /** Ascending by time. */
-  readonly processes = new Store<readonly Processes[]>([]);
+  readonly processes: ProcessLists;
   /** Whether the history of the window is on its way. */
   readonly filling = new Store(true);
   /** Set when the room is closed to this person or gone. */
@@ -51,6 +49,7 @@ export class HostRoom {
   readonly #live: Live;
   readonly #room: OpenRoom;
   readonly #clients = new Map<string, Member>();
+  readonly #closed = new AbortController();
   readonly #aborts = new Set<AbortController>();
   readonly #retry = new Set<ReturnType<typeof setTimeout>>();
   /** From when on the samples were asked for. */
@@ -63,6 +62,7 @@ export class HostRoom {
     this.#live = live;
     this.hostId = hostId;
     this.#windowMs = windowMs;
+    this.processes = new ProcessLists((from, to) => this.#readProcesses(from, to));
     this.#room = live.open(
       hostRoom(hostId),
       {
@@ -79,6 +79,8 @@ export class HostRoom {
   close(): void {
     this.#room.close();
     this.buckets.close();
+    this.processes.close();
+    this.#closed.abort();
     for (const abort of this.#aborts) abort.abort();
     for (const timer of this.#retry) clearTimeout(timer);
   }
@@ -206,20 +208,23 @@ export class HostRoom {
 
   #take(data: Sample | Processes | { kind: string }): void {
     if (data.kind === 'sample') this.samples.add([data as Sample]);
-    else if (data.kind === 'processes') this.#addProcesses(data as Processes);
+    else if (data.kind === 'processes') this.processes.add(data as Processes);
   }
 
-  #addProcesses(list: Processes): void {
-    this.processes.update((all) =>
-      all.some((one) => one.at === list.at) ? all : [...all, list].sort((a, b) => a.at - b.at).slice(-keptProcesses),
-    );
+  async #readProcesses(from: number, to: number): Promise<Processes[]> {
+    const lists: Processes[] = [];
+    const body = await stream(`/hosts/${this.hostId}/samples?kind=processes&from=${from}&to=${to}`, this.#closed.signal);
+    await readNdjson<Processes | { kind: 'fault' }>(body, (some) => {
+      for (const one of some) if (one.kind === 'processes') lists.push(one);
+    });
+    return lists;
   }
 
   #subscribed(state: HostState | undefined, recovered: boolean): void {
     this.ended.set(null);
     if (state) {
       this.state.set(state);
-      if (state.processes) this.#addProcesses(state.processes);
+      if (state.processes) this.processes.add(state.processes);
     }
     void this.#readMembers();
     if (!recovered) this.#fillSinceLast();
@@ -278,11 +283,4 @@ function memberOf(info: ClientInfo): Member {
     kind: known?.kind === 'agent' ? 'agent' : 'user',
     name: typeof known?.name === 'string' ? known.name : 'someone',
   };
-}
-
-/** The newest list at or before `at`, not older than a minute. */
-export function processesAt(lists: readonly Processes[], at: number | null): Processes | undefined {
-  if (at === null) return lists.at(-1);
-  const found = lists.findLast((list) => list.at <= at + 1_000);
-  return found && at - found.at <= 60_000 ? found : undefined;
 }
