@@ -22,7 +22,6 @@ import { Closers } from './lib/closers.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { Config } from './config.ts';
 import { findHostKey } from './data/hosts.ts';
-import { readHostsNow } from './data/presence.ts';
 import { SampleWriter } from './data/writer.ts';
 import { isAway, type Database } from './db/database.ts';
 import { Gateway } from './gateway/gateway.ts';
@@ -163,9 +162,7 @@ async function build(
     others: link && {
       isHere: (host) => presence.isConnected(host),
       tell: (record) => relay.publish(fleetBetween, record),
-      lookUp: (hosts) => readHostsNow(sql, hosts),
       dropped: () => metrics.dropped('relay_record'),
-      failed: background,
     },
   });
   fleet.start();

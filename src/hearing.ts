@@ -3,6 +3,7 @@
 import type { AgentPresence } from './actions/agentPresence.ts';
 import { CatchUp } from './actions/catchUp.ts';
 import type { FleetBoard } from './actions/fleet.ts';
+import { FleetElsewhere } from './actions/fleetElsewhere.ts';
 import { fleetBetween } from './actions/fleetRecord.ts';
 import { receiveRelayed } from './actions/receiveRelayed.ts';
 import { refillRecent } from './actions/refillRecent.ts';
@@ -41,6 +42,8 @@ export async function startHearing(options: HearingOptions): Promise<void> {
   const between = { [fleetBetween]: (record: RelayRecord) => fleet.hear(record) };
   notices.on('agentConnected', (connection) => presence.announcedElsewhere(connection));
   await hub.start(receiveRelayed({ hub, samples, conversations, between, dropped: () => metrics.dropped('relay_record'), tracing }));
+  // The canary takes its time; a lost connection is known at once.
+  const areAway = (): boolean => link !== undefined && (link.isAway || link.commands.status !== 'ready');
   const catchUp = new CatchUp({
     sql,
     hub,
@@ -48,8 +51,7 @@ export async function startHearing(options: HearingOptions): Promise<void> {
     conversations,
     clock,
     others: link && {
-      // The canary takes its time; a lost connection is known at once.
-      areAway: () => link.isAway || link.commands.status !== 'ready',
+      areAway,
       mayHold: (host) => !presence.isConnected(host),
     },
     caughtUp: metrics.caughtUp,
@@ -57,6 +59,9 @@ export async function startHearing(options: HearingOptions): Promise<void> {
   });
   catchUp.start();
   closers.add('catching up', () => catchUp.close());
+  const elsewhere = new FleetElsewhere({ sql, board: fleet, clock, areAway, failed });
+  if (link) elsewhere.start();
+  closers.add('hosts elsewhere', () => elsewhere.close());
   link?.onBack(() => {
     catchUp.doubt();
     fleet.tellAnew();

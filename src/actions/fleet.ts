@@ -14,8 +14,6 @@ import { parseFleetRecord, unknownSummary, type FleetRecord } from './fleetRecor
 const cpuSeconds = 60;
 /** Hosts in one record between replicas. */
 const perRecord = 250;
-/** What was not heard of for longer than a repetition takes is looked up, and so often. */
-const lookUpEveryMs = 10_000;
 
 export interface FleetOptions {
   hub: Pick<Hub, 'deliver'>;
@@ -32,11 +30,8 @@ export interface FleetOthers {
   isHere(host: string): boolean;
   /** Tells all other replicas; may get lost. */
   tell(record: RelayRecord): void;
-  /** How hosts stand as far as PostgreSQL knows; those that are no more are missing. */
-  lookUp(hosts: readonly string[]): Promise<readonly (HostNow & { group: string })[]>;
   /** A record was not what a replica of this hub sends. */
   dropped(): void;
-  failed(error: unknown, what: string): void;
 }
 
 interface Known {
@@ -71,7 +66,7 @@ export class FleetBoard {
   readonly #figures = new FleetFigures();
   /** By group, since its last telling. */
   readonly #states = new Map<string, { hosts: readonly HostNow[]; text: JsonText }>();
-  readonly #timers: NodeJS.Timeout[] = [];
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -80,15 +75,11 @@ export class FleetBoard {
   }
 
   start(): void {
-    this.#timers.push(setInterval(() => this.tell(), this.#everyMs).unref());
-    const { others } = this.#options;
-    if (!others) return;
-    const lookUp = (): void => void this.lookUp().catch((error: unknown) => others.failed(error, 'looking up hosts of other replicas'));
-    this.#timers.push(setInterval(lookUp, lookUpEveryMs).unref());
+    this.#timer = setInterval(() => this.tell(), this.#everyMs).unref();
   }
 
   close(): void {
-    for (const timer of this.#timers) clearInterval(timer);
+    clearInterval(this.#timer);
   }
 
   /** Takes a live sample in. */
@@ -151,29 +142,29 @@ export class FleetBoard {
     }
   }
 
-  /** Asks PostgreSQL about hosts elsewhere that nobody told of for long: their replica is dead, or cannot tell. */
-  async lookUp(): Promise<void> {
-    const { others } = this.#options;
+  /** The hosts whose agent is not here, with the time of their newest figures and how long nobody told of them. */
+  *elsewhere(): Generator<{ host: string; at: number | null; silentMs: number }> {
     const nowMs = performance.now();
-    const isSilent = ({ heardMs }: Known): boolean => nowMs - heardMs > this.#repeatMs + lookUpEveryMs;
-    const silent = [...this.#hosts].filter(([host, known]) => isSilent(known) && !others?.isHere(host)).map(([host]) => host);
-    if (!others || silent.length === 0) return;
-    const stored = new Map((await others.lookUp(silent)).map((row) => [row.id, row]));
-    for (const host of silent) {
-      const known = this.#hosts.get(host);
-      const row = stored.get(host);
-      if (!row) this.#hosts.delete(host);
-      // Meanwhile somebody may have told.
-      if (!row || !known || !isSilent(known)) continue;
-      known.group = row.group;
-      const status = row.online ? 'online' : known.summary.status === 'never' ? 'never' : 'offline';
-      this.#take(known, {
-        ...known.summary,
-        status,
-        at: Math.max(known.summary.at ?? 0, row.lastSampleAt ?? 0) || null,
-      });
-      known.heardMs = nowMs - this.#repeatMs;
-    }
+    for (const [host, { summary, heardMs }] of this.#hosts)
+      if (!this.#options.others?.isHere(host)) yield { host, at: summary.at, silentMs: nowMs - heardMs };
+  }
+
+  /** Takes PostgreSQL's word for a host elsewhere; without one it is no more. */
+  stored(host: string, row: (HostNow & { group: string }) | undefined): void {
+    const known = this.#hosts.get(host);
+    if (!row) this.#hosts.delete(host);
+    if (!row || !known) return;
+    known.group = row.group;
+    const at = Math.max(known.summary.at ?? 0, row.lastSampleAt ?? 0) || null;
+    const status = row.online ? 'online' : at === null ? 'never' : 'offline';
+    this.#take(known, { ...known.summary, status, at });
+  }
+
+  /** Takes in a sample that another replica got and could not tell of. */
+  sampled(host: string, sample: Sample): void {
+    const known = this.#hosts.get(host);
+    if (known && sample.at > (known.summary.at ?? 0))
+      this.#take(known, { ...known.summary, ...this.#figures.of(sample), status: 'online' });
   }
 
   /** Tells the fleet rooms here what changed, one publication per group, and the other replicas what changed here. */
@@ -205,9 +196,7 @@ export class FleetBoard {
     const at = this.#options.clock.now();
     for (const [group, hosts] of groups) {
       this.#states.delete(group);
-      this.#options.hub.deliver(fleetRoom(group), {
-        data: `{"kind":"fleet","at":${at},"hosts":{${hosts.join(',')}}}`,
-      });
+      this.#options.hub.deliver(fleetRoom(group), { data: `{"kind":"fleet","at":${at},"hosts":{${hosts.join(',')}}}` });
     }
   }
 
@@ -240,16 +229,7 @@ export class FleetBoard {
     if (!known) {
       const cpu = new Float64Array(cpuSeconds);
       const seconds = new Float64Array(cpuSeconds);
-      known = {
-        group,
-        summary: unknownSummary,
-        isChanged: true,
-        isNews: false,
-        toldMs: 0,
-        heardMs: performance.now(),
-        cpu,
-        seconds,
-      };
+      known = { group, summary: unknownSummary, isChanged: true, isNews: false, toldMs: 0, heardMs: performance.now(), cpu, seconds };
       this.#hosts.set(host, known);
     }
     known.group = group;
