@@ -1,35 +1,40 @@
 /** Writes Prometheus' text format. */
 
-export type FamilyType = 'gauge' | 'counter';
+export interface Family {
+  name: string;
+  help: string;
+  type: 'gauge' | 'counter';
+}
 
 /** The lines of a page by metric, so that each metric stands in one block whatever order its values come in. */
 export class Page {
-  readonly #families = new Map<string, string[]>();
-  readonly #series = new Set<string>();
+  readonly #families = new Map<string, { family: Family; lines: string[] }>();
+  #size = 0;
 
-  /** `labels`: text as it is; undefined ones are left out. A series that stands already is not written again: such a page is not valid. */
-  add(
-    name: string,
-    described: { help: string; type: FamilyType },
-    labels: Readonly<Record<string, string | undefined>>,
-    value: number,
-  ): void {
-    let lines = this.#families.get(name);
-    if (!lines) this.#families.set(name, (lines = [`# HELP ${name} ${described.help}`, `# TYPE ${name} ${described.type}`]));
-    const parts = Object.entries(labels).filter((label): label is [string, string] => label[1] !== undefined);
-    const series = `${name}{${parts.map(([label, text]) => `${label}="${escape(text)}"`).join(',')}}`;
-    if (this.#series.has(series)) return;
-    this.#series.add(series);
-    lines.push(`${series} ${value}`);
+  /** `series`: as `seriesText` gives it; each only once, for such a page is not valid. */
+  add(family: Family, series: string, value: number): void {
+    let block = this.#families.get(family.name);
+    if (!block) this.#families.set(family.name, (block = { family, lines: [] }));
+    block.lines.push(`${series} ${value}`);
+    this.#size++;
   }
 
+  /** How many series there are. */
   get size(): number {
-    return this.#series.size;
+    return this.#size;
   }
 
-  text(): string {
-    return [...[...this.#families.values()].flat(), ''].join('\n');
+  /** One block of text per metric. */
+  *blocks(): Generator<string> {
+    for (const { family, lines } of this.#families.values())
+      yield `# HELP ${family.name} ${family.help}\n# TYPE ${family.name} ${family.type}\n${lines.join('\n')}\n`;
   }
+}
+
+/** `name{label="text",…}`; labels without a text are left out. */
+export function seriesText(name: string, labels: Readonly<Record<string, string | undefined>>): string {
+  const parts = Object.entries(labels).filter((label): label is [string, string] => label[1] !== undefined);
+  return parts.length === 0 ? name : `${name}{${parts.map(([label, text]) => `${label}="${escape(text)}"`).join(',')}}`;
 }
 
 const escape = (text: string): string => text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n');

@@ -16,6 +16,16 @@ export interface Series extends Known {
   at: number;
   /** The value times the seconds it stood for, since this replica has the host: of a rate, what a counter would have counted. */
   total: number;
+  /** Its name and labels as they stand on the two pages; made once. */
+  ownText?: string;
+  nodeText?: string;
+}
+
+/** The seconds of one core, by mode. */
+export interface Processor {
+  seconds: Float64Array;
+  /** As `Series.nodeText`, by mode. */
+  nodeTexts?: string[];
 }
 
 export interface HostSeries {
@@ -26,7 +36,11 @@ export interface HostSeries {
   /** By name of the metric as the agent sent it. */
   series: Map<string, Series>;
   /** Seconds by core and mode, see `processorModes`. */
-  processors: Map<string, Float64Array>;
+  processors: Map<string, Processor>;
+  /** Metric and device of each series: a device may be named in two ways, and stands on a page once. */
+  devices: Set<string>;
+  /** The name of the host that is in the texts. */
+  name: string | undefined;
   /** Seconds since 1970 when the machine was started; moves only when the machine was started again. */
   bootedS: number | undefined;
 }
@@ -83,7 +97,19 @@ export class HostSeriesKeeper {
 
   #take(id: string, { at, metrics }: Reading): void {
     let host = this.#hosts.get(id);
-    if (!host) this.#hosts.set(id, (host = { at: 0, intervalMs: 0, series: new Map(), processors: new Map(), bootedS: undefined }));
+    if (!host)
+      this.#hosts.set(
+        id,
+        (host = {
+          at: 0,
+          intervalMs: 0,
+          series: new Map(),
+          processors: new Map(),
+          devices: new Set(),
+          name: undefined,
+          bootedS: undefined,
+        }),
+      );
     if (at <= host.at) return;
     const pauseMs = host.at > 0 ? at - host.at : Infinity;
     const stepS = pauseMs <= Math.max(longestStepMs, 3.5 * host.intervalMs) ? pauseMs / 1_000 : 0;
@@ -95,11 +121,12 @@ export class HostSeriesKeeper {
       let series = host.series.get(name);
       if (!series) {
         const known = this.#lookUp(name);
-        if (!known) continue;
+        if (!known || host.devices.has(identityOf(known))) continue;
         if (host.series.size >= maxSeries && !makeRoom(host, at)) {
           refused++;
           continue;
         }
+        host.devices.add(identityOf(known));
         host.series.set(name, (series = { ...known, value, at, total: 0 }));
       } else if (stepS > 0) series.total += value * stepS;
       series.value = value;
@@ -124,10 +151,16 @@ export class HostSeriesKeeper {
 /** Whether what was told at `at` still stands: devices go. */
 export const isFresh = (host: HostSeries, at: number): boolean => at >= host.at - Math.max(freshMs, 2.5 * host.intervalMs);
 
+const identityOf = ({ metric, device }: Known): string => `${metric.name} ${device ?? ''}`;
+
 /** Lets go of what was not told for an hour; false where there is nothing. */
 function makeRoom(host: HostSeries, at: number): boolean {
   const before = host.series.size;
-  for (const [name, series] of host.series) if (series.at < at - forgetMs) host.series.delete(name);
+  for (const [name, series] of host.series) {
+    if (series.at >= at - forgetMs) continue;
+    host.series.delete(name);
+    host.devices.delete(identityOf(series));
+  }
   return host.series.size < before;
 }
 
@@ -142,8 +175,9 @@ function countProcessors(host: HostSeries, metrics: Readonly<Record<string, numb
   const waiting = 1 - busy > 0 ? Math.min(1, iowait / (1 - busy)) : 0;
   for (const series of host.series.values()) {
     if (series.metric.name !== 'cpu.core*.busy' || series.at !== host.at || series.device === undefined) continue;
-    let seconds = host.processors.get(series.device);
-    if (!seconds) host.processors.set(series.device, (seconds = new Float64Array(processorModes.length)));
+    let processor = host.processors.get(series.device);
+    if (!processor) host.processors.set(series.device, (processor = { seconds: new Float64Array(processorModes.length) }));
+    const { seconds } = processor;
     const share = busy > 0 ? series.value / busy : 0;
     const idle = Math.max(0, 1 - series.value);
     for (const [index, mode] of processorModes.entries()) {

@@ -54,10 +54,10 @@ export interface Metrics {
   messages(): number;
   /** A live sample of a host whose agent is connected here. */
   sampled(host: string, sample: Reading): void;
-  /** The whole page for `/metrics`. */
-  text(): Promise<string>;
-  /** The whole page for `/metrics/node`: the hosts under the names of node_exporter. */
-  nodeText(): string;
+  /** What `/metrics` says, piece by piece: with thousands of hosts it is many megabytes. */
+  page(): AsyncIterable<string>;
+  /** What `/metrics/node` says: the hosts under the names of node_exporter. */
+  nodePage(): AsyncIterable<string>;
   readonly contentType: string;
   close(): void;
 }
@@ -161,11 +161,12 @@ export function createMetrics(sources: MetricSources): Metrics {
     moved: (count) => moved.inc(count),
     messages: () => messages,
     sampled: (host, sample) => series.observe(host, sample),
-    text: async () => {
+    async *page() {
+      yield `${await registry.metrics()}\n`;
       const hosts = [...sources.hosts()];
-      return `${await registry.metrics()}\n${hostMetrics(hosts, series.ask(hosts))}`;
+      yield* hostMetrics(hosts, series.ask(hosts));
     },
-    nodeText: () => {
+    nodePage() {
       const hosts = [...sources.hosts()];
       return nodeMetrics(hosts, series.ask(hosts));
     },

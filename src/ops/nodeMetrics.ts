@@ -1,12 +1,10 @@
 /** What the hosts of this replica measure, under the names of Prometheus' node_exporter. */
 
-import { Page, type FamilyType } from './exposition.ts';
+import { Page, seriesText, type Family } from './exposition.ts';
 import { isFresh, processorModes, type HostSeries } from './hostSeries.ts';
+import { turns } from './turns.ts';
 
-interface Named {
-  name: string;
-  help: string;
-  type: FamilyType;
+interface Named extends Family {
   /** The label that the device stands in. */
   device?: 'device' | 'mountpoint' | 'chip';
 }
@@ -80,31 +78,46 @@ const uname = gauge('uname_info', 'Labeled system information.');
 const processors = counter('cpu_seconds_total', 'Seconds the CPUs spent in each mode.');
 
 /**
- * Text in the exposition format, for `honor_labels: true`: `instance` is the host's name, `host` its id, which tells two hosts of
- * one name apart. Counters begin at 0 when the agent connects to this replica; Prometheus takes that for a restart.
+ * Text in the exposition format, piece by piece, for `honor_labels: true`: `instance` is the host's name, `host` its id, which tells two
+ * hosts of one name apart. Counters begin at 0 when the agent connects to this replica; Prometheus takes that for a restart.
  */
-export function nodeMetrics(hosts: Iterable<{ id: string; name: string }>, known: ReadonlyMap<string, HostSeries>): string {
+export async function* nodeMetrics(
+  hosts: readonly { id: string; name: string }[],
+  known: ReadonlyMap<string, HostSeries>,
+): AsyncGenerator<string> {
   const page = new Page();
-  for (const { id, name } of hosts) {
+  for await (const { id, name } of turns(hosts)) {
     const host = known.get(id);
     if (!host) continue;
+    if (host.name !== name) rename(host, name);
     const labels = { instance: name, host: id };
     const put = (named: Named, device: string | undefined, value: number): void =>
-      page.add(named.name, named, { ...labels, ...deviceLabels(named, device) }, value);
-    page.add(uname.name, uname, { ...labels, nodename: name }, 1);
+      page.add(named, seriesText(named.name, { ...labels, ...deviceLabels(named, device) }), value);
+    page.add(uname, seriesText(uname.name, { ...labels, nodename: name }), 1);
     put(time, undefined, host.at / 1_000);
     if (host.bootedS !== undefined) put(booted, undefined, host.bootedS);
     for (const [key, series] of host.series) {
       if (!isFresh(host, series.at)) continue;
       const named = names.get(series.metric.name);
-      if (named) put(named, series.device, named.type === 'counter' ? rounded(series.total) : series.value);
-      putFree(host, key, put);
+      if (named) {
+        series.nodeText ??= seriesText(named.name, { ...labels, ...deviceLabels(named, series.device) });
+        page.add(named, series.nodeText, named.type === 'counter' ? rounded(series.total) : series.value);
+      }
+      if (key.endsWith('.used')) putFree(host, key, put);
     }
-    for (const [cpu, seconds] of host.processors)
-      for (const [index, mode] of processorModes.entries())
-        page.add(processors.name, processors, { ...labels, cpu, mode }, rounded(seconds[index]!));
+    for (const [cpu, processor] of host.processors) {
+      processor.nodeTexts ??= processorModes.map((mode) => seriesText(processors.name, { ...labels, cpu, mode }));
+      for (const [index, text] of processor.nodeTexts.entries()) page.add(processors, text, rounded(processor.seconds[index]!));
+    }
   }
-  return page.text();
+  yield* turns(page.blocks());
+}
+
+/** The name stands in every text. */
+function rename(host: HostSeries, name: string): void {
+  host.name = name;
+  for (const series of host.series.values()) series.nodeText = undefined;
+  for (const processor of host.processors.values()) processor.nodeTexts = undefined;
 }
 
 /** What node_exporter tells as free stands in the catalogue as used. */

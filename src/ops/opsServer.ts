@@ -1,6 +1,8 @@
 /** The private server for those who run the hub: `/metrics`, `/metrics/node`, `/healthz`, `/readyz`. */
 
 import { createServer } from 'node:http';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { AddressInfo } from 'node:net';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 
@@ -8,7 +10,7 @@ export interface OpsServerOptions {
   host: string;
   /** 0: any free port. */
   port: number;
-  metrics: { text(): Promise<string>; nodeText(): string; contentType: string };
+  metrics: { page(): AsyncIterable<string>; nodePage(): AsyncIterable<string>; contentType: string };
   /** Undefined: give me new connections; else why not, such as `starting` or `draining`. */
   notReady(): string | undefined;
   onError(error: unknown): void;
@@ -43,6 +45,11 @@ export async function startOpsServer(options: OpsServerOptions): Promise<{ port:
   };
 }
 
+/** A scraper that ran out of patience is no failure of ours. */
+function unlessLeft(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+}
+
 async function answer(options: OpsServerOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const send = (status: number, body: string, type = 'text/plain; charset=utf-8'): void => {
     response.writeHead(status, { 'content-type': type, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
@@ -55,7 +62,12 @@ async function answer(options: OpsServerOptions, request: IncomingMessage, respo
     const reason = options.notReady();
     return send(reason === undefined ? 200 : 503, `${reason ?? 'ready'}\n`);
   }
-  if (path === '/metrics') return send(200, await options.metrics.text(), options.metrics.contentType);
-  if (path === '/metrics/node') return send(200, options.metrics.nodeText(), options.metrics.contentType);
+  const { metrics } = options;
+  const page = { '/metrics': metrics.page, '/metrics/node': metrics.nodePage }[path ?? ''];
+  if (page) {
+    response.writeHead(200, { 'content-type': metrics.contentType, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+    if (request.method === 'HEAD') return void response.end();
+    return pipeline(Readable.from(page()), response).catch(unlessLeft);
+  }
   return send(404, 'here are /metrics, /metrics/node, /healthz and /readyz\n');
 }

@@ -1,8 +1,10 @@
 /** The Kubernetes manifests, without a cluster: they render, the API knows every field, what they name is there, and they fit image and programs. */
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { afterAll, expect, onTestFinished, test } from 'vitest';
 import { readConfig as readAgentConfig } from '../../agent/config.ts';
 import { readConfig } from '../../src/config.ts';
 import { environmentOf, lastOf, readDockerfile } from '../support/deployments/dockerfile.ts';
@@ -19,6 +21,7 @@ import {
 } from '../support/deployments/references.ts';
 import { faultsOf } from '../support/deployments/schema.ts';
 import { needs } from '../support/needs.ts';
+import { findTool } from '../support/tools.ts';
 
 const overlays = ['dev', 'staging', 'production'].flatMap((name) => [`overlays/${name}`, `overlays/${name}/agent`]);
 const examples = ['components/nginx', 'components/ingress-haproxy'];
@@ -103,7 +106,11 @@ needs('kubectl').describe('each overlay', () => {
       const target = targetOf(container);
       if (!target) continue;
       // As the kubelet tells every container.
-      const given = { KUBERNETES_SERVICE_HOST: '10.96.0.1', ...environmentOf(images.get(target)!), ...environment(objects, container) };
+      const given: Record<string, string> = {
+        KUBERNETES_SERVICE_HOST: '10.96.0.1',
+        ...environmentOf(images.get(target)!),
+        ...environment(objects, container),
+      };
       const asked = new Set<string>();
       const watched = new Proxy(given, {
         get: (values, name) => {
@@ -214,6 +221,20 @@ needs('kubectl').describe('each overlay', () => {
   test('secrets that were not filled in stop the rendering', () => {
     expect(() => render(folder, 'overlays/production')).toThrow(/secret\.env/);
   });
+});
+
+needs('nginx').test('nginx takes the configuration of its component', () => {
+  const at = mkdtempSync(join(tmpdir(), 'hostroom-nginx-'));
+  onTestFinished(() => rmSync(at, { recursive: true, force: true }));
+  // Asking for the pods again and again needs nginx 1.27.3, and their names a cluster.
+  const config = readFileSync(join(folder, 'components/nginx/nginx.conf'), 'utf8')
+    .replace(/^ {2}resolver .*$/m, '')
+    .replace('server hostroom-pods:8080 resolve', 'server 127.0.0.1:8080')
+    .replaceAll('/tmp/', `${at}/`);
+  writeFileSync(join(at, 'nginx.conf'), config);
+  const checked = spawnSync(findTool('nginx') ?? 'nginx', ['-t', '-c', join(at, 'nginx.conf'), '-p', at], { encoding: 'utf8' });
+  expect(checked.status, checked.stderr).toBe(0);
+  expect(config).toContain('proxy_next_upstream error timeout http_503;');
 });
 
 test('the check finds a field that the API does not know, one that is missing, and one of a wrong type', () => {

@@ -30,13 +30,14 @@ function watching(first: Record<string, number> = {}) {
       sample = { at: sample.at + afterMs, metrics };
       keeper.observe('h1', sample);
     },
-    node: () => valuesOf(nodeMetrics([host()], keeper.ask([host()]))),
-    own: () => valuesOf(hostMetrics([host()], keeper.ask([host()]))),
-    page: () => nodeMetrics([host()], keeper.ask([host()])),
+    node: async () => valuesOf(await textOf(nodeMetrics([host()], keeper.ask([host()])))),
+    own: async () => valuesOf(await textOf(hostMetrics([host()], keeper.ask([host()])))),
+    page: () => textOf(nodeMetrics([host()], keeper.ask([host()]))),
   };
 }
 
 /** By series, without the labels that each has. */
+const textOf = async (page: AsyncIterable<string>): Promise<string> => (await Array.fromAsync(page)).join('');
 const valuesOf = (page: string): Record<string, number> =>
   Object.fromEntries(
     page
@@ -54,7 +55,7 @@ const valuesOf = (page: string): Record<string, number> =>
       }),
   );
 
-test('what node_exporter tells as it is now is exact', () => {
+test('what node_exporter tells as it is now is exact', async () => {
   const host = watching();
   host.tell(1_000, {
     'memory.total': 1_000,
@@ -69,7 +70,7 @@ test('what node_exporter tells as it is now is exact', () => {
     'temperature.k10temp Tctl': 45.5,
   });
   const at = 'device="unknown",fstype="unknown",mountpoint="/var/lib"';
-  expect(host.node()).toEqual({
+  expect(await host.node()).toEqual({
     'node_uname_info{nodename="web \\"1\\""}': 1,
     node_time_seconds: start / 1_000 + 1,
     node_boot_time_seconds: start / 1_000 + 1 - 3_600,
@@ -85,7 +86,7 @@ test('what node_exporter tells as it is now is exact', () => {
   });
 });
 
-test('a counter grows by each rate times the seconds it stood for', () => {
+test('a counter grows by each rate times the seconds it stood for', async () => {
   const host = watching({ 'net.eth0.receive': 10 });
   host.tell(1_000, { 'net.eth0.receive': 100 });
   host.tell(1_000, { 'net.eth0.receive': 50 });
@@ -93,40 +94,43 @@ test('a counter grows by each rate times the seconds it stood for', () => {
   host.tell(2_000, { 'net.eth0.receive': 20 });
   // A hole where the agent could not tell a rate counts nothing.
   host.tell(1_000, {});
-  expect(host.node()['node_network_receive_bytes_total{device="eth0"}']).toBe(190);
+  expect((await host.node())['node_network_receive_bytes_total{device="eth0"}']).toBe(190);
 });
 
-test('nothing is made up for a pause, and slower agents are counted all the same', () => {
+test('nothing is made up for a pause, and slower agents are counted all the same', async () => {
   const host = watching({ 'kernel.forks': 1 });
   host.tell(600_000, { 'kernel.forks': 1 });
-  expect(host.node()['node_forks_total']).toBe(0);
+  expect((await host.node())['node_forks_total']).toBe(0);
   const slow = watching({ 'kernel.forks': 1 });
   slow.tell(60_000, { 'kernel.forks': 1 });
   slow.tell(60_000, { 'kernel.forks': 1 });
-  expect(slow.node()['node_forks_total']).toBe(60);
+  expect((await slow.node())['node_forks_total']).toBe(60);
 });
 
-test('counters never go back while an agent stays', () => {
-  fc.assert(
-    fc.property(fc.array(fc.tuple(fc.integer({ min: -5_000, max: 20_000 }), fc.double({ min: 0, max: 1e9, noNaN: true }))), (steps) => {
-      const host = watching({ 'disk.sda.read': 0 });
-      let before = 0;
-      for (const [afterMs, rate] of steps) {
-        host.tell(afterMs, { 'disk.sda.read': rate });
-        const now = host.node()['node_disk_read_bytes_total{device="sda"}'] ?? before;
-        expect(now).toBeGreaterThanOrEqual(before);
-        before = now;
-      }
-    }),
+test('counters never go back while an agent stays', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.tuple(fc.integer({ min: -5_000, max: 20_000 }), fc.double({ min: 0, max: 1e9, noNaN: true }))),
+      async (steps) => {
+        const host = watching({ 'disk.sda.read': 0 });
+        let before = 0;
+        for (const [afterMs, rate] of steps) {
+          host.tell(afterMs, { 'disk.sda.read': rate });
+          const now = (await host.node())['node_disk_read_bytes_total{device="sda"}'] ?? before;
+          expect(now).toBeGreaterThanOrEqual(before);
+          before = now;
+        }
+      },
+    ),
   );
 });
 
-test('seconds of the processors add up to the time that passed, by core and by mode', () => {
+test('seconds of the processors add up to the time that passed, by core and by mode', async () => {
   const modes = { 'cpu.user': 0.3, 'cpu.nice': 0.05, 'cpu.system': 0.1, 'cpu.irq': 0.03, 'cpu.steal': 0.02, 'cpu.iowait': 0.1 };
   const sample = { 'cpu.busy': 0.5, ...modes, 'cpu.core0.busy': 0.8, 'cpu.core1.busy': 0.2 };
   const host = watching(sample);
   for (let second = 0; second < 10; second++) host.tell(1_000, sample);
-  const values = Object.entries(host.node()).filter(([name]) => name.startsWith('node_cpu_seconds_total'));
+  const values = Object.entries(await host.node()).filter(([name]) => name.startsWith('node_cpu_seconds_total'));
   const sum = (part: string): number => values.filter(([name]) => name.includes(part)).reduce((all, [, value]) => all + value, 0);
   for (const cpu of ['cpu="0"', 'cpu="1"']) expect(sum(cpu)).toBeCloseTo(10, 4);
   for (const mode of ['user', 'nice', 'system', 'irq', 'steal', 'iowait'] as const)
@@ -134,35 +138,35 @@ test('seconds of the processors add up to the time that passed, by core and by m
   expect(sum('mode="idle"')).toBeCloseTo(0.4 * 2 * 10, 4);
 });
 
-test('what comes every 10 s stands in between, a device that went is gone', () => {
+test('what comes every 10 s stands in between, a device that went is gone', async () => {
   const host = watching();
   host.tell(1_000, { 'fs./.total': 5, 'load.1': 1 });
   for (let second = 0; second < 12; second++) host.tell(1_000, { 'load.1': 1 });
-  expect(host.own()['hostroom_host_fs_total_bytes{host="h1",device="/"}']).toBe(5);
+  expect((await host.own())['hostroom_host_fs_total_bytes{host="h1",device="/"}']).toBe(5);
   for (let second = 0; second < 20; second++) host.tell(1_000, { 'load.1': 1 });
-  expect(host.own()['hostroom_host_fs_total_bytes{host="h1",device="/"}']).toBeUndefined();
+  expect((await host.own())['hostroom_host_fs_total_bytes{host="h1",device="/"}']).toBeUndefined();
 });
 
-test('an agent that invents devices gets no more series than one sample may carry, and that is counted', () => {
+test('an agent that invents devices gets no more series than one sample may carry, and that is counted', async () => {
   const host = watching();
   for (let round = 0; round < 5; round++)
     host.tell(1_000, Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`net.x${round}-${index}.receive`, 1])));
-  expect(Object.keys(host.own()).length).toBeLessThanOrEqual(2_002);
+  expect(Object.keys(await host.own()).length).toBeLessThanOrEqual(2_002);
   expect(host.dropped()).toBe(3_000);
   // An hour later there is room again.
   host.tell(3_700_000, { 'net.eth0.receive': 1 });
-  expect(host.own()).toHaveProperty('hostroom_host_net_receive{host="h1",device="eth0"}');
-  expect(host.own()['hostroom_host_series']).toBe(2);
+  expect(await host.own()).toHaveProperty('hostroom_host_net_receive{host="h1",device="eth0"}');
+  expect((await host.own())['hostroom_host_series']).toBe(2);
 });
 
-test('nothing is kept for hosts that went, and nothing counted while nobody asks', () => {
+test('nothing is kept for hosts that went, and nothing counted while nobody asks', async () => {
   const host = watching({ 'kernel.forks': 1 });
   host.tell(1_000, { 'kernel.forks': 1 });
-  expect(host.node()['node_forks_total']).toBe(1);
+  expect((await host.node())['node_forks_total']).toBe(1);
   host.pass(301_000);
   host.tell(1_000, { 'kernel.forks': 1 });
   // Begins again: a restart for Prometheus.
-  expect(host.node()['node_forks_total']).toBe(0);
+  expect((await host.node())['node_forks_total']).toBe(0);
   expect(host.keeper.ask([]).size).toBe(0);
   host.tell(1_000, { 'kernel.forks': 1 });
   expect(host.keeper.ask([{ id: 'h1', sample: undefined }]).size).toBe(1);
@@ -170,11 +174,11 @@ test('nothing is kept for hosts that went, and nothing counted while nobody asks
 
 const everything = Object.fromEntries(catalogue.map(({ name }, index) => [metricName(name, '0'), index / 100]));
 
-needs('promtool').test('promtool takes both pages; it minds nothing but the capitals in names of node_exporter', () => {
+needs('promtool').test('promtool takes both pages; it minds nothing but the capitals in names of node_exporter', async () => {
   const host = watching(everything);
   host.tell(1_000, everything);
   const check = (page: string) => spawnSync('promtool', ['check', 'metrics'], { input: page, encoding: 'utf8' });
-  const node = check(host.page());
+  const node = check(await host.page());
   const minded = (node.stdout + node.stderr).split('\n').filter((line) => line !== '');
   expect(
     minded.filter(
