@@ -6,7 +6,7 @@ export const admissionPerSecond = 200;
 /** Shedding: of its connections a replica gives away at most this part each second … */
 const shedPart = 0.02;
 /** … a few at least, so that small fleets settle too. */
-const shedLeast = 5;
+const shedLeast = 10;
 /** The whole fleet: half of what those take in that have room, the other half being for newcomers; and so much at least. */
 const receiverPart = 0.5;
 const fleetShedLeast = 200;

@@ -146,7 +146,7 @@ describe('refusing new connections', () => {
 
 describe('the pace of shedding', () => {
   test.each([
-    [10, 5],
+    [10, 10],
     [600, 12],
     [2_500, 50],
     [100_000, 200],
