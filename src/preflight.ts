@@ -27,17 +27,17 @@ const ok = (what: string, text: string): Finding => ({ level: 'ok', what, text }
 const warn = (what: string, text: string): Finding => ({ level: 'warn', what, text });
 const fail = (what: string, text: string): Finding => ({ level: 'fail', what, text });
 
-/** One finding or more about each part. Takes at most some 10 s where something does not answer. */
-export async function preflight(config: Config): Promise<Finding[]> {
+/** One finding or more about each part. What does not answer is waited for, for about `waitMs`. */
+export async function preflight(config: Config, waitMs = 5_000): Promise<Finding[]> {
   const notes = warnings(config).map((text) => warn('configuration', text));
   return [
     ...(notes.length > 0 ? notes : [ok('configuration', 'is valid')]),
-    ...(await Promise.all([lookAtDatabase(config), lookAtRedis(config)])).flat(),
+    ...(await Promise.all([lookAtDatabase(config, waitMs), lookAtRedis(config, waitMs)])).flat(),
     lookAtGrace(config),
   ];
 }
 
-async function lookAtDatabase(config: Config): Promise<Finding[]> {
+async function lookAtDatabase(config: Config, waitMs: number): Promise<Finding[]> {
   const url = config.databaseUrl ?? runningEmbedded(config.dataDir);
   if (url === undefined) return [ok('database', `is the embedded one; the hub's start makes or opens it in ${config.dataDir}`)];
   try {
@@ -45,7 +45,7 @@ async function lookAtDatabase(config: Config): Promise<Finding[]> {
       url,
       log: quiet,
       maxConnections: 1,
-      waitMs: 3_000,
+      waitMs,
       prepare: config.databaseDirectUrl === undefined,
     });
     try {
@@ -120,13 +120,13 @@ async function lookAtSchema(config: Config, sql: Pool): Promise<Finding> {
   }
 }
 
-async function lookAtRedis(config: Config): Promise<Finding[]> {
+async function lookAtRedis(config: Config, waitMs: number): Promise<Finding[]> {
   if (!config.redis) return [ok('redis', 'is not set: this hub is the only replica')];
   const client = openClient(config.redis, 'commands');
-  let reason = 'no answer within 5 s';
+  let reason = `no answer within ${waitMs} ms`;
   client.on('error', (error: Error) => (reason = error.message));
   try {
-    const deadline = performance.now() + 5_000;
+    const deadline = performance.now() + waitMs;
     while (client.status !== 'ready' && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
     if (client.status !== 'ready') return [fail('redis', `REDIS_URL: ${reason}. Check address, password and firewall`)];
     const startedMs = performance.now();

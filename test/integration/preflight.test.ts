@@ -16,7 +16,7 @@ const secret = Buffer.alloc(32, 7).toString('base64');
 
 /** What is found, as `level what`, and the whole text. */
 async function look(environment: Record<string, string>): Promise<{ lines: string[]; text: string }> {
-  const findings = await preflight(readConfig({ SECRET_KEY: secret, ...environment }));
+  const findings = await preflight(readConfig({ SECRET_KEY: secret, ...environment }), 500);
   return { lines: findings.map(({ level, what }) => `${level} ${what}`), text: JSON.stringify(findings) };
 }
 

@@ -46,7 +46,9 @@ export const customResources: ReadonlyMap<string, Shape> = new Map([
         'interval?': 'string',
         'scrapeTimeout?': 'string',
         'honorLabels?': 'boolean',
-        'relabelings?': [{ 'targetLabel?': 'string', 'replacement?': 'string', 'sourceLabels?': ['string'], 'action?': 'string' }],
+        'relabelings?': [
+          { 'targetLabel?': 'string', 'replacement?': 'string', 'sourceLabels?': ['string'], 'action?': 'string', 'regex?': 'string' },
+        ],
       },
     ],
   }),
