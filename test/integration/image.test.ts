@@ -73,6 +73,7 @@ needs('linux', 'root', 'mount').test(
     for (const stage of [hub, agent]) image.copy(stage, (name) => (name === 'web' ? webFolder(aside) : ''));
     const runtime = stageOf('runtime').instructions.filter(({ word }) => word === 'RUN');
     for (const { rest } of runtime) image.runStep(rest);
+    image.mountHost();
     image.seal();
     for (const name of ['bin/sh', 'bin/bash', 'usr/bin/perl', 'usr/bin/apt-get', 'usr/local/bin/npm'])
       expect(existsSync(join(image.root, name)), name).toBe(false);
@@ -121,7 +122,12 @@ needs('linux', 'root', 'mount').test(
       body: JSON.stringify({ name: 'imaged' }),
     });
     const { id, enrolment } = (await made.json()) as { id: string; enrolment: { token: string } };
-    const agentSettings = { ...environmentOf(agent), HUB_URL: `http://127.0.0.1:${port}`, ENROLMENT_TOKEN: enrolment.token };
+    const agentSettings = {
+      ...environmentOf(agent),
+      HUB_URL: `http://127.0.0.1:${port}`,
+      ENROLMENT_TOKEN: enrolment.token,
+      HOST_ROOT: '/host',
+    };
     const watching = image.start(execForm(agent, 'CMD'), agentSettings);
     const watched = follow(watching);
     onTestFinished(() => void watching.kill('SIGKILL'));
@@ -134,6 +140,20 @@ needs('linux', 'root', 'mount').test(
       'the agent of the image is online',
       30_000,
     );
+    // A user without rights sees the machine below /host: its file systems under their own names, its network, its processes.
+    const names = await until(
+      async () => {
+        const lines = await (await fetch(`http://127.0.0.1:${port}/api/v1/hosts/${id}/samples?from=0`, { headers })).text();
+        const seen = new Set(
+          lines.split('\n').flatMap((line) => (line === '' ? [] : Object.keys((JSON.parse(line) as { metrics?: object }).metrics ?? {}))),
+        );
+        return seen.has('fs./.total') && seen.has('cpu.busy') && seen.has('kernel.forks') && [...seen];
+      },
+      'the samples have the figures of the machine',
+      30_000,
+    );
+    expect(names.filter((name) => name.startsWith('fs./host'))).toEqual([]);
+    expect(watched.said()).not.toContain('failed');
     // Its key, for nobody else.
     expect(statSync(join(image.root, 'data/identity.json')).mode & 0o077).toBe(0);
     expect(readdirSync(join(image.root, 'tmp'))).toContain('node-compile-cache');

@@ -15,6 +15,8 @@ export interface Image {
   runStep(line: string): void;
   /** Does what COPY lines say; `from` gives the folder of another stage. */
   copy(stage: Stage, from: (stage: string) => string): void;
+  /** Mounts this machine's root at `/host`, read-only, as the DaemonSet of agents does. */
+  mountHost(): void;
   /** From here on only /tmp and /data can be written, as with --read-only --tmpfs /tmp. */
   seal(): void;
   /** Runs an exec-form command as the image's user. */
@@ -67,6 +69,12 @@ export function makeImage(whenDone: (close: () => void) => void): Image {
           cpSync(path, at, { recursive: true });
         }
       }
+    },
+    mountHost() {
+      const at = join(root, 'host');
+      mount(at, '--rbind', '/');
+      execFileSync('mount', ['--make-rslave', at]);
+      execFileSync('mount', ['-o', 'remount,bind,ro', at]);
     },
     seal() {
       execFileSync('mount', ['-o', 'remount,ro', root]);
