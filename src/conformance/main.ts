@@ -1,11 +1,22 @@
-/** Starts the protocol layer alone, for client suites of others: `npm run conformance`. */
+/** Starts the protocol layer alone, for client suites of others: `npm run conformance`, with `-- --replicas 2` and REDIS_URL several behind one port. */
 
-import { readPort } from '../config.ts';
-import { startConformance, type ConformanceServer } from './server.ts';
+import { parseArgs } from 'node:util';
+import { ConfigError, readConfig, readPort } from '../config.ts';
+import { startConformanceReplicas, type ReplicatedServer } from './replicas.ts';
+import { startConformance } from './server.ts';
 
-async function start(): Promise<ConformanceServer | undefined> {
+const mostReplicas = 16;
+
+async function start(): Promise<ReplicatedServer | undefined> {
   try {
-    return await startConformance({ port: readPort(8000), host: '0.0.0.0' });
+    const { values } = parseArgs({ options: { replicas: { type: 'string', default: '1' } } });
+    const [port, host, replicas] = [readPort(8000), '0.0.0.0', Number(values.replicas)];
+    if (!Number.isInteger(replicas) || replicas < 1 || replicas > mostReplicas)
+      throw new ConfigError([`--replicas: ${JSON.stringify(values.replicas)} is not a number from 1 to ${mostReplicas}`]);
+    if (replicas === 1) return await startConformance({ port, host });
+    const { redis } = readConfig();
+    if (!redis) throw new ConfigError(['REDIS_URL: is not set; several replicas hear each other through Redis']);
+    return await startConformanceReplicas({ port, host, replicas, redis });
   } catch (error) {
     const { message, code, port } = error as NodeJS.ErrnoException & { port?: number };
     process.stderr.write(code === 'EADDRINUSE' ? `Port ${port} is taken; set PORT to a free one.\n` : `${message}\n`);

@@ -5,6 +5,8 @@ import Fastify, { type FastifyReply, type FastifyRequest } from 'fastify';
 import { Gateway, type GatewayOptions } from '../gateway/gateway.ts';
 import { Hub, type HubOptions } from '../hub/hub.ts';
 import { MemoryRelay } from '../relay/memory.ts';
+import { MemoryPresence, type Presence } from '../relay/presence.ts';
+import type { Relay } from '../relay/relay.ts';
 import { errors } from '../protocol/codes.ts';
 import { maxChannelLength } from '../protocol/requests.ts';
 import { MemoryStreams } from '../streams/memory.ts';
@@ -18,6 +20,14 @@ export interface ConformanceOptions {
   /** Publications kept per channel; `smallhistory:*` keeps 2. */
   historySize?: number;
   historyTtlMs?: number;
+  /** What several of them share; absent: it is alone. */
+  shared?: { relay: Relay; presence: Presence; streams: ConformanceStreams };
+}
+
+/** Those that keep `historySize` publications, and those that keep 2. */
+export interface ConformanceStreams {
+  usual: MemoryStreams;
+  small: MemoryStreams;
 }
 
 export interface ConformanceServer {
@@ -43,14 +53,21 @@ interface Body {
   reverse?: boolean;
 }
 
-export async function startConformance(options: ConformanceOptions): Promise<ConformanceServer> {
-  const { host = '127.0.0.1', historySize = 100, historyTtlMs = 300_000 } = options;
-  const streams = new MemoryStreams({ size: historySize, ttlMs: historyTtlMs });
-  const small = new MemoryStreams({ size: 2, ttlMs: historyTtlMs });
-  const streamsOf = (channel: string): MemoryStreams => (channel.startsWith('smallhistory:') ? small : streams);
+export function makeStreams({ historySize = 100, historyTtlMs = 300_000 }: Partial<ConformanceOptions>): ConformanceStreams {
+  const make = (size: number): MemoryStreams => new MemoryStreams({ size, ttlMs: historyTtlMs });
+  return { usual: make(historySize), small: make(2) };
+}
 
-  const relay = new MemoryRelay();
-  const hub = new Hub({ relay, joinLeaveUpTo: Infinity, ...options.hub });
+export async function startConformance(options: ConformanceOptions): Promise<ConformanceServer> {
+  const { host = '127.0.0.1', historySize = 100 } = options;
+  const { relay, presence, streams } = options.shared ?? {
+    relay: new MemoryRelay(),
+    presence: new MemoryPresence(),
+    streams: makeStreams(options),
+  };
+  const streamsOf = (channel: string): MemoryStreams => (channel.startsWith('smallhistory:') ? streams.small : streams.usual);
+
+  const hub = new Hub({ relay, presence, joinLeaveUpTo: Infinity, ...options.hub });
   await hub.start();
   const unlimited = { subscriptions: 128, connectionsPerUser: Infinity, connectionsPerAddress: Infinity, handshakes: Infinity };
   const policy = openPolicy({ hub, streamsOf, secret: tokenSecret });
@@ -119,6 +136,7 @@ export async function startConformance(options: ConformanceOptions): Promise<Con
   const close = async (): Promise<void> => {
     await app.close();
     await hub.close();
+    await presence.close();
     await relay.close();
   };
   try {
@@ -133,7 +151,7 @@ export async function startConformance(options: ConformanceOptions): Promise<Con
     webSocketUrl: `ws://${host}:${port}/connection/websocket`,
     hub,
     gateway,
-    streams,
+    streams: streams.usual,
     close,
   };
 }

@@ -2,7 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { newChannelName } from '../support/channels.ts';
-import { next, rawConnected, record, sdk, serve, token, type Loose, type Raw } from '../support/protocol.ts';
+import { next, rawConnected, record, sdk, serve, token, type Loose, type Raw, testAlone } from '../support/protocol.ts';
 import { until } from '../support/until.ts';
 
 test('connect gives an id, subscribe a position, and the publisher gets its own publication with its info', async () => {
@@ -62,7 +62,7 @@ test('presence, presence stats, join and leave show who is there, oneself includ
   expect(await ann.presenceStats('nobody')).toEqual({ numClients: 0, numUsers: 0 });
 });
 
-test('beyond the limit joins are not told; whose join was told is also seen to leave, by an abrupt end too', async () => {
+testAlone('beyond the limit joins are not told; whose join was told is also seen to leave, by an abrupt end too', async () => {
   const server = await serve({ hub: { joinLeaveUpTo: 2 } });
   const ann = await rawConnected(server, 'hall');
   const bob = await rawConnected(server, 'hall');

@@ -75,6 +75,7 @@ test('a gap longer than the history is told, never filled in part', async () => 
   publish(server, 'small', 1);
   await until(() => seen.data().length === 1);
   subscription.unsubscribe();
+  await until(() => server.hub.subscriptions === 0);
   for (let n = 2; n <= 8; n++) publish(server, 'small', n);
   subscription.subscribe();
   await subscription.ready();

@@ -16,7 +16,7 @@ export type Need = ToolName | 'root' | 'linux' | 'mount' | 'netns';
  */
 export function needs(...wanted: Need[]): {
   test: (name: string, run: () => void | Promise<void>, timeoutMs?: number) => void;
-  describe: (name: string, run: () => void) => void;
+  describe: (name: string, run: () => void | Promise<void>) => void;
 } {
   const missing = wanted.map(lacking).filter((reason) => reason !== undefined);
   if (missing.length === 0)

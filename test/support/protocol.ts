@@ -4,17 +4,38 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { Centrifuge, type Options, type Subscription } from 'centrifuge';
 import { SignJWT } from 'jose';
-import { onTestFinished } from 'vitest';
+import { onTestFinished, test } from 'vitest';
 import { WebSocket, type ClientOptions } from 'ws';
+import { startConformanceReplicas } from '../../src/conformance/replicas.ts';
 import { startConformance, tokenSecret, type ConformanceOptions, type ConformanceServer } from '../../src/conformance/server.ts';
+import { parseRedisAddress } from '../../src/lib/redisAddress.ts';
+import { BrowserSocket } from './browserSocket.ts';
 import { until } from './until.ts';
 
 /** A line of JSON or an event of the SDK, whose fields the tests pick apart. */
 // oxlint-disable-next-line typescript/no-explicit-any -- describing every shape here would repeat what is under test
 export type Loose = any;
 
+/** The Redis that joins the replicas which `serve` starts behind a proxy, in place of one alone. */
+let joinedBy: (() => string) | undefined;
+const replicas = 2;
+
+/** From now on all tests of this file that `serve` run through a round-robin proxy over two replicas; `redisUrl` is asked when they run. */
+export function serveReplicas(redisUrl: () => string): void {
+  joinedBy = redisUrl;
+}
+
+/** A test whose figures hold for one replica: several agree on them within a second. */
+export function testAlone(name: string, run: () => Promise<void>): void {
+  if (!joinedBy) test(name, run);
+}
+
 export async function serve(options: Partial<ConformanceOptions> = {}): Promise<ConformanceServer> {
-  const server = await startConformance({ port: 0, ...options });
+  const all = { port: 0, ...options };
+  const redis = joinedBy && parseRedisAddress(joinedBy());
+  // The suites that run on both ask no more of several than they have.
+  const together = redis && ((await startConformanceReplicas({ ...all, replicas, redis })) as ConformanceServer);
+  const server = together ?? (await startConformance(all));
   onTestFinished(() => server.close());
   return server;
 }
@@ -22,7 +43,7 @@ export async function serve(options: Partial<ConformanceOptions> = {}): Promise<
 /** The published SDK, not yet connected; disconnects itself at the end of the test. */
 export function sdk(server: ConformanceServer, options: Partial<Options> = {}, query = ''): Centrifuge {
   const client = new Centrifuge(server.webSocketUrl + query, {
-    websocket: WebSocket,
+    websocket: BrowserSocket,
     minReconnectDelay: 20,
     maxReconnectDelay: 50,
     ...options,
