@@ -45,8 +45,7 @@ function readLines(text: string, wanted: (room: string) => boolean, heard: (room
   }
 }
 
-const luaRing =
-  "for i = 1, #KEYS do redis.call('rpush', KEYS[i], ARGV[2*i]); redis.call('publish', ARGV[2*i-1], ARGV[2*i]) end";
+const luaRing = "for i = 1, #KEYS do redis.call('rpush', KEYS[i], ARGV[2*i]); redis.call('publish', ARGV[2*i-1], ARGV[2*i]) end";
 const lua = "for i = 1, #ARGV, 2 do redis.call('publish', ARGV[i], ARGV[i+1]) end";
 
 /** `interest`: which receivers have members in a room; `channels`: over how many the shard carriers spread. */
@@ -113,7 +112,8 @@ export function carriers(receivers: number, here: (room: string, me: number) => 
     },
     ringScript: {
       name: 'a channel per room, one script, ring within',
-      send: (redis, rows) => redis.eval(luaRing, rows.length, ...rows.map(({ room }) => `ring:${room}`), ...rows.flatMap((row) => [row.room, line(row)])),
+      send: (redis, rows) =>
+        redis.eval(luaRing, rows.length, ...rows.map(({ room }) => `ring:${room}`), ...rows.flatMap((row) => [row.room, line(row)])),
       follow: (redis, rooms) => redis.subscribe(...rooms),
       read: (_, text, heard) => readLine(text, 0, text.length, () => true, heard),
     },

@@ -204,6 +204,12 @@ redis.test('the newest records of a room are kept where that is wanted, cut to t
   expect(await link.commands.exists(link.keptKey('room:x'))).toBe(0);
 });
 
+redis.test('a Redis user with the rights that the manual names is enough', async () => {
+  const server = await startRedis(onTestFinished, { 'user hub': 'on >p%w ~hostroom:* &hostroom:* +@all -@admin -@dangerous +info' });
+  const both = await two(server.url.replace('//', '//hub:p%25w@'));
+  await expect(both[0].link.commands.get('other')).rejects.toThrow('NOPERM');
+});
+
 redis.test('after close nothing is open: no connection, no timer that holds the process', async () => {
   const server = await startRedis(onTestFinished);
   const relays = new RedisRelays(server.url);
