@@ -182,7 +182,8 @@ async function makeServer(
     async start() {
       if (isUp()) return;
       output = '';
-      const started = spawn(program, [config, ...flags], { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] });
+      const [command = program, ...args] = withParent([program, config, ...flags]);
+      const started = spawn(command, args, { cwd: folder, stdio: ['ignore', 'pipe', 'ignore'] });
       child = started;
       started.stdout.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-4_000)));
       ended = new Promise((resolve) => started.once('exit', () => resolve()));
@@ -195,6 +196,12 @@ async function makeServer(
     call,
     close: end,
   };
+}
+
+/** Ends with this process even where that is killed, on Linux. */
+function withParent(command: string[]): string[] {
+  const setpriv = findTool('setpriv');
+  return setpriv === undefined ? command : [setpriv, '--pdeathsig', 'KILL', ...command];
 }
 
 /** The flat list `name, value, …` that Redis answers with. */
