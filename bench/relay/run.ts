@@ -6,7 +6,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import { Redis } from 'ioredis';
-import { freePort, startServer } from '../support/processes.ts';
+import { startRedis } from '../support/processes.ts';
 import { ratioOf, showSpread, spreadOf, table } from '../support/statistics.ts';
 import { carriers, type Row } from './carriers.ts';
 
@@ -46,6 +46,8 @@ function ownCpu(): number {
 if (values.role === 'publisher') await publisher();
 else if (values.role === 'receiver') await receiver();
 else await main();
+// Whoever asked is gone.
+process.once('disconnect', () => process.exit());
 
 async function publisher(): Promise<void> {
   const redis = new Redis(Number(values.port));
@@ -132,12 +134,29 @@ function ask(child: ChildProcess): Promise<[count: number, cpu: number]> {
   });
 }
 
-async function measure(name: string): Promise<{ publisher: number; redis: number; receivers: number; all: number }> {
-  const port = await freePort();
-  const server = await startServer(['redis-server', '--port', String(port), '--save', ''], port);
-  const hearing = await Promise.all(Array.from({ length: receivers }, (_, me) => start('receiver', name, port, me)));
-  const publishing = await start('publisher', name, port);
-  await new Promise((resolve) => setTimeout(resolve, 1_000));
+interface Cost {
+  publisher: number;
+  redis: number;
+  receivers: number;
+  all: number;
+}
+
+async function measure(name: string): Promise<Cost> {
+  const server = await startRedis();
+  const children: ChildProcess[] = [];
+  try {
+    for (let me = 0; me < receivers; me++) children.push(await start('receiver', name, server.port, me));
+    children.push(await start('publisher', name, server.port));
+    return await costOf(name, server.port, children);
+  } finally {
+    for (const child of children) child.kill();
+    await server.close();
+  }
+}
+
+async function costOf(name: string, port: number, children: readonly ChildProcess[]): Promise<Cost> {
+  const hearing = children.slice(0, -1);
+  const publishing = children.at(-1)!;
   const asking = new Redis(port);
   const now = async () => {
     const used = (await asking.info('cpu')).matchAll(/used_cpu_(?:user|sys):([\d.]+)/g);
@@ -147,12 +166,11 @@ async function measure(name: string): Promise<{ publisher: number; redis: number
     const heard = answers.reduce((sum, [count]) => sum + count, 0);
     return { sent, heard, cpu: { publisher, redis, receivers: answers.reduce((sum, [, cpu]) => sum + cpu, 0) } };
   };
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
   const before = await now();
   await new Promise((resolve) => setTimeout(resolve, Number(values.seconds) * 1_000));
   const after = await now();
-  for (const child of [publishing, ...hearing]) child.kill();
   asking.disconnect();
-  await server.close();
   const sent = after.sent - before.sent;
   const heard = after.heard - before.heard;
   if (Math.abs(heard / sent - Number(values.interest)) > 0.1) throw new Error(`${name}: ${sent} sent, ${heard} heard`);
