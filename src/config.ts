@@ -151,10 +151,10 @@ export function readConfig(env: Environment = process.env, program: 'hub' | 'mig
     ),
     trustedProxies: read('TRUSTED_PROXIES', [], parseProxies, 'is not a comma list of IP addresses or networks such as 10.0.0.0/8'),
     retention: {
-      rawMs: readDuration(read, 'RETENTION_RAW', '24h'),
-      tenSecondsMs: readDuration(read, 'RETENTION_10S', '7d'),
-      minuteMs: readDuration(read, 'RETENTION_1M', '90d'),
-      hourMs: readDuration(read, 'RETENTION_1H', '3y'),
+      rawMs: readDuration(read, 'RETENTION_RAW', '24h', leastRetention),
+      tenSecondsMs: readDuration(read, 'RETENTION_10S', '7d', leastRetention),
+      minuteMs: readDuration(read, 'RETENTION_1M', '90d', leastRetention),
+      hourMs: readDuration(read, 'RETENTION_1H', '3y', leastRetention),
       messagesMs: readDuration(read, 'RETENTION_MESSAGES', 'forever'),
     },
     shutdownGraceMs: readDuration(read, 'SHUTDOWN_GRACE', '10s'),
@@ -219,13 +219,16 @@ export function warnings(config: Config): string[] {
   return found;
 }
 
-function readDuration(read: Read, name: string, standard: string): number {
+/** Of each tier of history. Less would drop samples before their hour is summed up. */
+export const leastRetention = '2h';
+
+function readDuration(read: Read, name: string, standard: string, least = '1ms'): number {
   // Only messages may be kept for ever: everything else has to end for the disk's sake.
   const parse = (text: string): number | undefined => {
     const ms = parseDuration(text);
-    return ms !== undefined && ms > 0 && (ms < Infinity || standard === 'forever') ? ms : undefined;
+    return ms !== undefined && ms >= parseDuration(least)! && (ms < Infinity || standard === 'forever') ? ms : undefined;
   };
-  return read(name, parseDuration(standard) ?? 0, parse, `is not a duration such as 10s, 24h, 7d or 3y; unset it for ${standard}`);
+  return read(name, parseDuration(standard) ?? 0, parse, `is no duration from ${least} up, such as 24h, 7d or 3y; unset it for ${standard}`);
 }
 
 const readCount = (read: Read, name: string, standard: number): number =>

@@ -1,12 +1,13 @@
 /** Lets admins shorten how long history is kept, while the hub runs. */
 
+import { leastRetention } from '../config.ts';
 import type { Asker } from '../data/groups.ts';
 import type { KeptChanges, Retention } from '../data/retention.ts';
-import { hourMs, type Tier } from '../data/tiers.ts';
+import type { Tier } from '../data/tiers.ts';
 import { AppError } from '../errors.ts';
+import { parseDuration } from '../lib/duration.ts';
 
-/** Less would drop samples before their hour is summed up. */
-const leastMs = 2 * hourMs;
+const leastMs = parseDuration(leastRetention)!;
 
 export interface RetentionNeeds {
   retention: Retention;

@@ -2,7 +2,6 @@
 
 import { ChunkError } from '../chunks/bytes.ts';
 import type { Stamp } from '../chunks/head.ts';
-import { UnknownName } from '../chunks/names.ts';
 import { decodeProcesses } from '../chunks/processes.ts';
 import type { ChunkProcesses } from '../chunks/processes.ts';
 import { decodeRollups } from '../chunks/rollups.ts';
@@ -203,15 +202,10 @@ async function readPage(sql: Sql, kind: SampleRow['kind'], host: string, fromMs:
     .map((minute) => ({ minute, chunk: chunks.get(minute)?.data, hot: hot.get(minute) ?? [] }));
 }
 
-/** Decodes, having looked up the names that were missing; undefined where the chunk cannot be read, which `corrupt` is told. */
+/** Undefined where the chunk cannot be read, which `corrupt` is told. */
 async function decode<T>(parts: HistoryParts, host: string, tier: Tier, at: number, read: () => T): Promise<T | undefined> {
   try {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof UnknownName) || !(await parts.names.learn(parts.sql, error.ids))) throw error;
-      return read();
-    }
+    return await parts.names.decode(parts.sql, read);
   } catch (error) {
     if (!(error instanceof ChunkError)) throw error;
     parts.corrupt?.(error, { host, tier, at });

@@ -1,5 +1,6 @@
 /** Knows which number stands for which metric's name in chunks and rollups. */
 
+import { UnknownName } from '../chunks/names.ts';
 import type { Intern, NameOf } from '../chunks/names.ts';
 import type { Sql } from '../db/database.ts';
 
@@ -37,6 +38,16 @@ export class MetricNames {
         for (const [name, id] of found) this.#keep(id, name);
       },
     };
+  }
+
+  /** What `read` decodes by `nameOf`, having looked up the numbers that it does not know yet. Throws what `read` throws. */
+  async decode<T>(sql: Sql, read: () => T): Promise<T> {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof UnknownName) || !(await this.learn(sql, error.ids))) throw error;
+      return read();
+    }
   }
 
   /** Looks numbers up that a chunk has; false where the table lacks one of them. */

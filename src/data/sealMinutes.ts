@@ -1,7 +1,6 @@
 /** Puts the samples of host-minutes into their chunks and makes the rollups anew from what is in them. */
 
 import { ChunkError } from '../chunks/bytes.ts';
-import { UnknownName } from '../chunks/names.ts';
 import { decodeProcesses, encodeProcesses } from '../chunks/processes.ts';
 import type { ChunkProcesses } from '../chunks/processes.ts';
 import { encodeRollups, rollUp } from '../chunks/rollups.ts';
@@ -125,11 +124,12 @@ async function merge(parts: SealParts, sql: Sql, hot: readonly HotRow[], chunks:
     if (kind === 'sample') samples.set(at, { at, boot, seq, metrics: (JSON.parse(frame) as Sample).metrics });
     else processes.set(at, { at, boot, seq, top: (JSON.parse(frame) as Processes).top });
   }
+  const { names } = parts;
   let incomplete = false;
   for (const chunk of chunks) {
     try {
       if (chunk.kind === 'processes') for (const list of decodeProcesses(chunk.data)) processes.set(list.at, list);
-      else for (const sample of await decodeStored(parts, sql, chunk)) samples.set(sample.at, sample);
+      else for (const sample of await names.decode(sql, () => decodeChunk(chunk.data, names.nameOf))) samples.set(sample.at, sample);
     } catch (error) {
       if (!(error instanceof ChunkError)) throw error;
       parts.corrupt?.(error, chunk);
@@ -144,15 +144,6 @@ async function merge(parts: SealParts, sql: Sql, hot: readonly HotRow[], chunks:
     incomplete,
     merged: chunks.length > 0,
   };
-}
-
-async function decodeStored({ names }: SealParts, sql: Sql, chunk: ChunkRow): Promise<ChunkSample[]> {
-  try {
-    return decodeChunk(chunk.data, names.nameOf);
-  } catch (error) {
-    if (!(error instanceof UnknownName) || !(await names.learn(sql, error.ids))) throw error;
-    return decodeChunk(chunk.data, names.nameOf);
-  }
 }
 
 function encode({ host, minute }: SealWork, content: Contents, numberOf: (name: string) => number | undefined): Sealed {

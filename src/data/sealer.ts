@@ -1,7 +1,6 @@
 /** Seals closed minutes in the background: samples into chunks, chunks into rollups. */
 
 import { ChunkError } from '../chunks/bytes.ts';
-import { UnknownName } from '../chunks/names.ts';
 import { decodeRollups, encodeRollups, joinRollups } from '../chunks/rollups.ts';
 import type { RollupBlock } from '../chunks/rollups.ts';
 import type { Pool, Sql } from '../db/database.ts';
@@ -190,14 +189,8 @@ export class Sealer {
 
   async #decode(sql: Sql, row: RollupRow): Promise<RollupBlock | undefined> {
     const { names, corrupt } = this.#options;
-    const read = (): RollupBlock => decodeRollups(row.data, names.nameOf);
     try {
-      try {
-        return read();
-      } catch (error) {
-        if (!(error instanceof UnknownName) || !(await names.learn(sql, error.ids))) throw error;
-        return read();
-      }
+      return await names.decode(sql, () => decodeRollups(row.data, names.nameOf));
     } catch (error) {
       if (!(error instanceof ChunkError)) throw error;
       corrupt?.(error, { host: row.host, kind: '1m', minute: row.at });

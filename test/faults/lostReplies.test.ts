@@ -8,7 +8,7 @@ import { BrowserSocket } from '../support/browserSocket.ts';
 import { needs } from '../support/needs.ts';
 import { broken } from '../support/faults/checker.ts';
 import { startFaultProxy, type FaultProxy } from '../support/faults/faultProxy.ts';
-import { startRig, untilDelivered } from '../support/faults/rig.ts';
+import { startRig, untilDelivered, type Rig } from '../support/faults/rig.ts';
 import { printFigures, sized } from '../support/faults/scale.ts';
 import { randomOf, seedFor } from '../support/seed.ts';
 import { until } from '../support/until.ts';
@@ -32,20 +32,26 @@ function cutNext(proxy: FaultProxy, sign: string, asked = ''): { isDone(): boole
   return { isDone: () => isDone };
 }
 
+/** `before` stands between clients and hub, `behind` between hub and PostgreSQL. */
+async function startBetweenProxies(): Promise<{ rig: Rig; before: FaultProxy; behind: FaultProxy }> {
+  let behind: FaultProxy | undefined;
+  const rig = await startRig(onTestFinished, {
+    databaseThrough: async (port) => {
+      behind = await startFaultProxy({ host: '127.0.0.1', port });
+      return behind.port;
+    },
+  });
+  onTestFinished(() => behind!.close());
+  const before = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(rig.hub.url).port) });
+  onTestFinished(() => before.close());
+  return { rig, before, behind: behind! };
+}
+
 needs('linux').test(
   'messages whose answer is lost: a retry with the same key gets the same message, stored and shown once, in one order',
   async () => {
     const random = randomOf(seedFor('R18 messages'));
-    let behind: FaultProxy | undefined;
-    const rig = await startRig(onTestFinished, {
-      databaseThrough: async (port) => {
-        behind = await startFaultProxy({ host: '127.0.0.1', port });
-        return behind.port;
-      },
-    });
-    onTestFinished(() => behind!.close());
-    const before = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(rig.hub.url).port) });
-    onTestFinished(() => before.close());
+    const { rig, before, behind } = await startBetweenProxies();
     const room = ((await (await rig.person.call('POST', '/hosts', { name: 'talked about' })).json()) as { id: string }).id;
     const client = new Centrifuge(`${rig.hub.url.replace('http', 'ws')}/connection/websocket`, {
       websocket: BrowserSocket,
@@ -76,7 +82,7 @@ needs('linux').test(
       const key = `key-${i}`;
       // Nothing follows the last one by which its absence would be seen.
       const dice = i === postCount - 1 ? 0.5 : random();
-      const cut = dice < 0.3 ? cutNext(before, 'HTTP/1.1 2') : dice < 0.6 ? cutNext(behind!, 'COMMIT\0') : undefined;
+      const cut = dice < 0.3 ? cutNext(before, 'HTTP/1.1 2') : dice < 0.6 ? cutNext(behind, 'COMMIT\0') : undefined;
       for (let tries = 0; ; tries++) {
         try {
           const { status, id } = await post(key);
@@ -91,7 +97,7 @@ needs('linux').test(
       }
       if (cut?.isDone()) counts[dice < 0.3 ? 'lostBeforeHub' : 'lostBehindHub'] += 1;
       before.watch(undefined);
-      behind!.watch(undefined);
+      behind.watch(undefined);
     }
     const rows = await rig.sql<{ id: string; key: string; offset: number }[]>`
       select id, key, "offset"::int as offset from message where room = ${room} and kind = 'message' order by "offset"`;
@@ -110,16 +116,7 @@ needs('linux').test(
   'samples whose answer is lost on either side of the hub: stored once',
   async () => {
     const random = randomOf(seedFor('R18 samples'));
-    let behind: FaultProxy | undefined;
-    const rig = await startRig(onTestFinished, {
-      databaseThrough: async (port) => {
-        behind = await startFaultProxy({ host: '127.0.0.1', port });
-        return behind.port;
-      },
-    });
-    onTestFinished(() => behind!.close());
-    const before = await startFaultProxy({ host: '127.0.0.1', port: Number(new URL(rig.hub.url).port) });
-    onTestFinished(() => before.close());
+    const { rig, before, behind } = await startBetweenProxies();
     // Small pieces, so that what is cut is cut in the middle as well.
     before.set({ sliceBytes: 700 });
     const agents = await rig.load(agentCount, { intervalMs, hubUrl: `http://127.0.0.1:${before.port}` });
@@ -129,10 +126,10 @@ needs('linux').test(
     while (done < cuts) {
       const isBefore = random() < 0.5;
       // Samples are stored by a statement that tells how many were new, and commits by itself.
-      const cut = isBefore ? cutNext(before, '"publish":{}') : cutNext(behind!, 'SELECT 1\0', '"kind":"sample"');
+      const cut = isBefore ? cutNext(before, '"publish":{}') : cutNext(behind, 'SELECT 1\0', '"kind":"sample"');
       await until(() => cut.isDone(), 'an answer is lost', 60_000);
       before.watch(undefined);
-      behind!.watch(undefined);
+      behind.watch(undefined);
       if (isBefore) lostBeforeHub += 1;
       done += 1;
       const from = acknowledged();
