@@ -228,7 +228,7 @@ function readDuration(read: Read, name: string, standard: string, least = '1ms')
     const ms = parseDuration(text);
     return ms !== undefined && ms >= parseDuration(least)! && (ms < Infinity || standard === 'forever') ? ms : undefined;
   };
-  return read(name, parseDuration(standard) ?? 0, parse, `is no duration from ${least} up, such as 24h, 7d or 3y; unset it for ${standard}`);
+  return read(name, parseDuration(standard) ?? 0, parse, `is no duration from ${least} up, such as 24h or 7d; unset it for ${standard}`);
 }
 
 const readCount = (read: Read, name: string, standard: number): number =>
