@@ -151,10 +151,9 @@ export class FleetBoard {
 
   /** Takes PostgreSQL's word for a host elsewhere; without one it is no more. */
   stored(host: string, row: (HostNow & { group: string }) | undefined): void {
-    const known = this.#hosts.get(host);
-    if (!row) this.#hosts.delete(host);
-    if (!row || !known) return;
-    known.group = row.group;
+    if (this.#options.others?.isHere(host)) return;
+    if (!row) return void this.#hosts.delete(host);
+    const known = this.#know(host, row.group);
     const at = Math.max(known.summary.at ?? 0, row.lastSampleAt ?? 0) || null;
     const status = row.online ? 'online' : at === null ? 'never' : 'offline';
     this.#take(known, { ...known.summary, status, at });

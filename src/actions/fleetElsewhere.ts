@@ -37,6 +37,7 @@ export class FleetElsewhere {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
   #lookedUpMs = performance.now();
+  #wereAway = false;
   #isFailing = false;
   #isClosed = false;
 
@@ -64,8 +65,11 @@ export class FleetElsewhere {
 
   async #look(): Promise<void> {
     try {
-      if (this.#options.areAway()) await this.#readNewest();
-      if (performance.now() - this.#lookedUpMs >= this.#times.lookUpMs) await this.#lookUp();
+      const areAway = this.#options.areAway();
+      const isDue = performance.now() - this.#lookedUpMs >= this.#times.lookUpMs || (areAway && !this.#wereAway);
+      if (isDue) await this.#lookUp(areAway);
+      if (areAway) await this.#readNewest();
+      this.#wereAway = areAway;
       this.#isFailing = false;
     } catch (error) {
       if (!this.#isFailing) this.#options.failed(error, 'looking after hosts of other replicas');
@@ -81,13 +85,19 @@ export class FleetElsewhere {
     for (const { host, frame } of await newestSamplesBeyond(sql, known)) board.sampled(host, JSON.parse(frame) as Sample);
   }
 
-  async #lookUp(): Promise<void> {
+  /** @param areAway then hosts that nobody could tell of are found too */
+  async #lookUp(areAway: boolean): Promise<void> {
     const { sql, board } = this.#options;
     this.#lookedUpMs = performance.now();
-    const silent: string[] = [];
-    for (const { host, silentMs } of board.elsewhere()) if (silentMs > this.#times.silentMs && silent.length < maxHosts) silent.push(host);
-    if (silent.length === 0) return;
-    const stored = new Map((await readHostsNow(sql, silent)).map((row) => [row.id, row]));
-    for (const host of silent) board.stored(host, stored.get(host));
+    const silent = new Set<string>();
+    const known = new Set<string>();
+    for (const { host, silentMs } of board.elsewhere()) {
+      known.add(host);
+      if (silentMs > this.#times.silentMs && silent.size < maxHosts) silent.add(host);
+    }
+    if (silent.size === 0 && !areAway) return;
+    const rows = await readHostsNow(sql, [...silent], areAway);
+    for (const row of rows) if (silent.delete(row.id) || !known.has(row.id)) board.stored(row.id, row);
+    for (const host of silent) board.stored(host, undefined);
   }
 }

@@ -24,11 +24,12 @@ const summary = Type.Object({
   alerts: Type.Integer({ minimum: 0 }),
 });
 const id = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$';
+const host = Type.Object({ group: Type.String({ pattern: id }), summary });
 const record = Type.Object({
   /** Whoever tells is new, or has missed something: the others tell it of all their hosts. */
   asks: Type.Optional(Type.Literal(true)),
   /** By host id. */
-  hosts: Type.Optional(Type.Record(Type.String({ pattern: id }), Type.Object({ group: Type.String({ pattern: id }), summary }))),
+  hosts: Type.Optional(Type.Record(Type.String({ pattern: id }), host, { additionalProperties: false })),
 });
 const check = Compile(record);
 

@@ -135,9 +135,9 @@ export async function readGroupNow(sql: Sql, group: string): Promise<HostNow[]> 
     select id, online, (extract(epoch from last_sample_at) * 1000)::float8 as "lastSampleAt" from host where host_group = ${group}`;
 }
 
-/** The same for single hosts, with their groups; those that are no more are missing. */
-export async function readHostsNow(sql: Sql, hosts: readonly string[]): Promise<(HostNow & { group: string })[]> {
+/** The same for single hosts, with their groups; those that are no more are missing. @param online also all that are online */
+export async function readHostsNow(sql: Sql, hosts: readonly string[], online: boolean): Promise<(HostNow & { group: string })[]> {
   return sql<(HostNow & { group: string })[]>`
     select id, host_group as "group", online, (extract(epoch from last_sample_at) * 1000)::float8 as "lastSampleAt"
-    from host where id = any(${hosts as string[]}::uuid[])`;
+    from host where id = any(${hosts as string[]}::uuid[]) or (${online} and online)`;
 }
