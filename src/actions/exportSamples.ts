@@ -57,16 +57,16 @@ const maxColumns = 10_000;
 export async function* samplesAsCsv(history: HistoryParts, { host, from, to }: Omit<SampleRange, 'kind'>): AsyncGenerator<string> {
   const found = new Set<string>();
   const range = { host, fromMs: from, toMs: to };
-  // Of the names alone: values are decoded the second time.
   const note = (name: string): boolean => {
     found.add(name);
-    return false;
-  };
-  for await (const _ of readRaw({ sql: history.sql, names: history.names }, { ...range, wanted: note })) {
     if (found.size > maxColumns) {
       throw new AppError('invalid', `from, to: more than ${maxColumns} metrics in this range; ask for less, or for NDJSON.`);
     }
-  }
+    return false;
+  };
+  // Of the names alone: values are decoded the second time.
+  const reading = readRaw({ sql: history.sql, names: history.names }, { ...range, wanted: note });
+  while (!(await reading.next()).done);
   const names = [...found].sort((a, b) => (a < b ? -1 : 1));
   yield `${['at', 'boot', 'seq', ...names.map(csvCell)].join(',')}\r\n`;
   for await (const page of readRaw(history, range)) {
