@@ -8,6 +8,7 @@ import { insertSamples } from '../../src/data/samples.ts';
 import { Hub } from '../../src/hub/hub.ts';
 import { noMetrics } from '../../src/hub/metrics.ts';
 import { newId } from '../../src/lib/id.ts';
+import type { Position } from '../../src/protocol/commands.ts';
 import type { Sample } from '../../src/protocol/kinds.ts';
 import { conversationRoom, hostRoom } from '../../src/protocol/rooms.ts';
 import { ConversationStream } from '../../src/streams/conversation.ts';
@@ -31,10 +32,10 @@ export interface Replica {
   post(room: string, text: string): Promise<unknown>;
   /** As if the host's agent published here: shown, relayed, committed. */
   sample(host: string, sample: Sample): Promise<unknown>;
-  /** Someone in the conversation on this replica. */
-  reader(room: string): Promise<FakeClient>;
+  /** Someone in the conversation on this replica; with a position, who comes back from there. */
+  reader(room: string, from?: Position): Promise<FakeClient>;
   /** Someone in the host's live room on this replica. */
-  watcher(host: string): Promise<FakeClient>;
+  watcher(host: string, from?: Position): Promise<FakeClient>;
 }
 
 export interface Replicas {
@@ -76,8 +77,9 @@ export async function startReplicas(on: TestHub, options: ReplicasOptions): Prom
       await relay.close();
       await hub.close();
     });
-    const enter = async (room: string, stream: ConversationStream | SampleStream): Promise<FakeClient> => {
+    const enter = async (room: string, stream: ConversationStream | SampleStream, from?: Position): Promise<FakeClient> => {
       const client = new FakeClient(hub, newId(), room, { stream, joinLeave: false, presence: false, skippable: false });
+      client.position = from;
       await client.subscribe();
       return client;
     };
@@ -95,8 +97,8 @@ export async function startReplicas(on: TestHub, options: ReplicasOptions): Prom
         hub.publish(hostRoom(host), { data: frame, offset: seq, epoch: boot });
         return insertSamples(sql, [{ host, kind, at, boot, seq, frame }]);
       },
-      reader: (room) => enter(conversationRoom(room), conversations),
-      watcher: (host) => enter(hostRoom(host), samples),
+      reader: (room, from) => enter(conversationRoom(room), conversations, from),
+      watcher: (host, from) => enter(hostRoom(host), samples, from),
     };
   };
   return { all: await Promise.all(Array.from({ length: options.count }, open)), dropped, caughtUp, failures };
