@@ -149,7 +149,11 @@ needs('redis').describe('three hubs on one Redis', () => {
     await untilRedis(false);
     const newer = await connected(agent, b);
     expect(await closeOf(old, 'the older one is closed', 10_000)).toMatchObject({ code: 4500 });
-    expect((await publish(agent, newer)).error).toBeUndefined();
+    // The third replica knows of the samples through PostgreSQL.
+    const asking = await signIn(c);
+    await publish(agent, newer, 0.25);
+    const shown = async (): Promise<unknown> => (await asking.get(`/hosts/${agent.host}`)).body.summary.cpu;
+    await until(async () => (await shown()) === 0.25, 'the figures are known elsewhere');
     await redis.start();
     await untilRedis(true);
     expect(newer.closed).toBeUndefined();

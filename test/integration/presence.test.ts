@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import type { Database } from '../../src/db/database.ts';
 import { freshDatabase } from '../support/database.ts';
 import { RawClient } from '../support/rawClient.ts';
 import { connectAgent } from '../support/samples.ts';
@@ -7,9 +8,11 @@ import type { TestHub } from '../support/testHub.ts';
 import { until } from '../support/until.ts';
 
 let hub: TestHub;
+let database: Database;
 beforeAll(async () => {
+  database = await freshDatabase(afterAll);
   hub = await startTestHub(afterAll, {
-    database: await freshDatabase(afterAll),
+    database,
     gapQuietMs: 300,
     presence: { goneAfterMs: 300, refreshMs: 100, sweepMs: 100 },
   });
@@ -90,6 +93,32 @@ test('an agent left online by a hub that died is swept', async () => {
   const host = await hub.addHost();
   await hub.sql`update host set online = true, seen_at = now() - interval '1 minute' where id = ${host.id}`;
   await until(async () => (await events(host.id, 'agent_left')).length === 1);
+});
+
+test('of two hubs one tells that an agent left; none does when it moved', async () => {
+  const other = await startTestHub(onTestFinished, {
+    database,
+    presence: { goneAfterMs: 300, refreshMs: 100, sweepMs: 100 },
+  });
+  const [moving, leaving] = [await hub.addHost(), await hub.addHost()];
+  const [first, gone] = [await connectAgent(hub, moving), await connectAgent(hub, leaving)];
+  await until(async () => (await events(moving.id, 'agent_joined')).length + (await events(leaving.id, 'agent_joined')).length === 2);
+  const second = await connectAgent(other, moving, { boot: first.boot, connection: 2 });
+  // Nobody told this hub: it finds out by itself.
+  await until(() => first.client.closed);
+  expect(first.client.closed?.code).toBe(4500);
+  await gone.client.close();
+  await until(async () => (await events(leaving.id, 'agent_left')).length > 0);
+  const [row] = await hub.sql<{ online: boolean }[]>`select online from host where id = ${moving.id}`;
+  expect(row?.online).toBe(true);
+  expect((await second.publish()).publish).toEqual({});
+  await hub.sql`update host set online = true, seen_at = now() - interval '1 minute' where id = ${leaving.id}`;
+  await until(async () => (await events(leaving.id, 'agent_left')).length === 2);
+  // Long enough for the other to look as well.
+  await until(async () => (await hub.sql`select from host where id = ${moving.id} and seen_at > now() - interval '100 ms'`).length === 1);
+  expect(await events(leaving.id, 'agent_left')).toHaveLength(2);
+  expect(await events(moving.id, 'agent_left')).toHaveLength(0);
+  await second.client.close();
 });
 
 test('a later boot time in the inventory is an event', async () => {
