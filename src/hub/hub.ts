@@ -43,7 +43,6 @@ export class Hub {
   readonly #relay: Relay;
   readonly #elsewhere: Presence;
   readonly #metrics: HubMetrics;
-  readonly #options: HubOptions;
   readonly #turn: Turn;
   readonly #slow: SlowClients;
   readonly #delivery: Delivery;
@@ -55,7 +54,6 @@ export class Hub {
   #changed = new Set<string>();
 
   constructor(options: HubOptions) {
-    this.#options = options;
     this.#relay = options.relay;
     this.#elsewhere = options.presence ?? new MemoryPresence();
     this.presence = new RoomPresence({ rooms: this.#rooms, elsewhere: this.#elsewhere, upTo: options.joinLeaveUpTo ?? 50 });

@@ -82,11 +82,11 @@ export class Subscriber {
     return client;
   }
 
-  #send(what: 'follow' | 'unfollow', channels: readonly string[], done?: () => void): void {
+  #send(what: 'follow' | 'unfollow', channels: readonly string[], taken?: () => void): void {
     const client = this.#client;
     if (channels.length === 0) return;
     request(client, what, channels).then(
-      () => done?.(),
+      () => taken?.(),
       () => {
         // Half a subscription would be deaf in silence.
         if (client === this.#client && this.#isReady) this.#renewLater();
