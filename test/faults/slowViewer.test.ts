@@ -12,8 +12,8 @@ import { percentile, printFigures, sized } from '../support/faults/scale.ts';
 import { startTestHub } from '../support/testHub.ts';
 import { until } from '../support/until.ts';
 
-const viewers = sized(10, 100);
-const samples = sized(20, 300);
+const viewers = sized(10, 50);
+const samples = sized(20, 200);
 const messages = 20;
 const atOnce = 10;
 /** A sample of a big machine: some 50 KiB. */
@@ -56,6 +56,8 @@ test(`one of ${viewers + 1} viewers stops reading, and reads again; then it stop
         seenByOthers(sample.seq).then(() => tookMs.push(performance.now() - startedMs)),
       ]);
       expect(reply.error).toBeUndefined();
+      // Big samples of many viewers would fill this process.
+      for (const client of others) client.pushes.splice(0, Infinity, ...client.pushes.filter((push) => push.channel === talkOf));
       each?.();
     }
     return tookMs;

@@ -24,13 +24,13 @@ const failures: unknown[] = [];
 const failed = (error: unknown): void => void failures.push(error);
 
 /** Replicas of one hub that know of each other. */
-async function startReplicas(url: string, count: number): Promise<Replica[]> {
+async function startReplicas(url: string, count: number, answerMs = 2_000): Promise<Replica[]> {
   const hub = newId();
   const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
   const replicas = Array.from({ length: count }, () => {
     const replica = newId();
     const link = new RedisLink({ address: parseRedisAddress(url)!, hub, replica, log, canary: { everyMs: 50, silentMs: 1_000 } });
-    const times = { ttlMs: 1_000, refreshMs: 100, answerMs: 2_000 };
+    const times = { ttlMs: 1_000, refreshMs: 100, answerMs };
     const seats = new SharedSeats({ link, replica, failed, times });
     seats.start();
     onTestFinished(async () => {
@@ -102,16 +102,24 @@ needs('redis').test('while Redis is away each replica keeps its own limits; back
 
   await redis.start();
   await until(() => !a.link.isAway && !b.link.isAway, 'both are back');
-  await until(async () => (await takenOn(a)) === 2, 'Redis knows the seats again');
+  await until(async () => (await takenOn(a, 'user 1')) === 2, 'Redis knows the seats again');
+  // Each hears of the other anew.
+  await b.seats.refresh();
   expect(await b.seats.take(seat('user 1', 3))).toBe(true);
   expect(await b.seats.take(seat('user 1', 3))).toBe(false);
+});
 
-  /** What Redis has of all replicas for user 1. */
-  async function takenOn({ link }: Replica): Promise<number> {
-    const replicas = await link.commands.zrange(link.key('seats', 'replicas'), '0', '-1');
-    const counts = await Promise.all(replicas.map((replica) => link.commands.hget(link.key('seats', replica), 'user 1')));
-    return counts.reduce((sum, each) => sum + Number(each ?? 0), 0);
-  }
+needs('redis').test('a Redis that answers nothing keeps nobody out, and knows all seats once it answers again', async () => {
+  const redis = await startRedis(onTestFinished);
+  const [a, b] = (await startReplicas(redis.url, 2, 100)) as [Replica, Replica];
+  redis.freeze();
+  onTestFinished(() => redis.thaw());
+  const [first, second] = [await a.seats.take(seat('user 1', 2)), await a.seats.take(seat('user 1', 2))];
+  expect([first, second]).toEqual([true, true]);
+  redis.thaw();
+  await until(async () => (await takenOn(a, 'user 1')) === 2, 'both seats are known');
+  await b.seats.refresh();
+  expect(await b.seats.take(seat('user 1', 2))).toBe(false);
 });
 
 needs('redis').test(
@@ -160,3 +168,14 @@ needs('redis').test('a person has so many connections over all replicas, and one
     return Promise.race([client.reply(1).then(() => true), client.closed.then(() => false)]);
   }, 'there is room again');
 });
+
+/** What Redis has of all replicas; NaN while it does not answer. */
+async function takenOn({ link }: Replica, key: string): Promise<number> {
+  try {
+    const replicas = await link.commands.zrange(link.key('seats', 'replicas'), '0', '-1');
+    const counts = await Promise.all(replicas.map((replica) => link.commands.hget(link.key('seats', replica), key)));
+    return counts.reduce((sum, each) => sum + Number(each ?? 0), 0);
+  } catch {
+    return Number.NaN;
+  }
+}
