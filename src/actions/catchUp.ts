@@ -34,8 +34,8 @@ export interface CatchUpParts {
 const defaultTimes = {
   /** While records cannot arrive, and for a while after, PostgreSQL is read so often; a fifth more or less. */
   everyMs: 1_000,
-  /** Otherwise so often; together with `settledMs` less than 5 s. */
-  compareMs: 3_500,
+  /** Otherwise so often; together with `everyMs` and `settledMs` less than 5 s. */
+  compareMs: 3_000,
   /** What was committed so recently may be on its way. */
   settledMs: 500,
   /** A host of another replica that was not heard of for so long is looked after … */
