@@ -92,6 +92,31 @@ needs('chromium', 'linux').describe('the history in the web UI', () => {
     expect(complaints).toEqual([]);
   });
 
+  needs().test('who points at a time before the page was opened sees the processes of that time', async () => {
+    const { call } = await hub.signIn();
+    const lists = async (): Promise<string> => (await call('GET', `${room}/samples?kind=processes&from=${Date.now() - 240_000}`)).text();
+    await until(async () => (await lists()).split('\n').length > 3, 'three lists are stored', 120_000);
+    const { page, complaints } = await openPage(browser);
+    await enter(hub, page, `${room}?window=5m`);
+    const section = page.getByLabel('Processes', { exact: true });
+    const title = (): Promise<string> => section.locator('h3 span').innerText();
+    const newest = await until(title, 'the newest list is shown', 60_000);
+    const strip = (await page.locator('.strip').first().boundingBox())!;
+    let share = 1;
+    await until(
+      async () => {
+        share = share > 0.3 ? share - 0.01 : 0.98;
+        await page.mouse.move(strip.x + strip.width * share, strip.y + strip.height / 2);
+        const shown = await title();
+        return shown !== '' && shown < newest;
+      },
+      'an older list is shown',
+      60_000,
+    );
+    expect(await section.locator('tbody tr').count()).toBeGreaterThan(0);
+    expect(complaints).toEqual([]);
+  });
+
   needs().test('a room opens with the window that its history fills; the choice of a person is kept', async () => {
     const { page, complaints } = await openPage(browser);
     await enter(hub, page, room);
