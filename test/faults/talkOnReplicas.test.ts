@@ -35,7 +35,7 @@ needs('linux', 'nginx', 'redis').test(
     const done = Promise.all(talkers.map((talker) => talker.done)).then(() => (isDone = true));
     let kills = 0;
     while (!isDone) {
-      await wait(200 + random() * sized(600, 3_000));
+      await wait(sized(200, 3_000) + random() * sized(600, 6_000));
       if (isDone || (kills > 0 && sized(true, false))) break;
       killReplica(rig.folder, random());
       kills += 1;
