@@ -27,6 +27,8 @@ const defaultTimes = {
   refreshMs: 2_500,
   /** Changes within it are written together. */
   gatherMs: 100,
+  /** So long after Redis was away all replicas have connected again, and told it what it lost. */
+  settleMs: 7_500,
 };
 /** So long a reading answers for rooms that nobody here is told of. */
 const keepMs = 500;
@@ -65,8 +67,14 @@ export class RedisPresence implements Presence {
 
   start(rooms: RoomsOfPresence): void {
     this.#rooms = rooms;
-    this.#options.link.onBack(() => this.#isBack());
-    if (!this.#options.link.isAway) this.#isBack();
+    const { link } = this.#options;
+    link.onAway(() => (this.#wholeFromMs = Infinity));
+    link.onBack(() => {
+      // A subscription that was cut for a moment has lost words, not entries.
+      if (this.#wholeFromMs === Infinity) this.#tellAnew();
+      else this.#gather();
+    });
+    if (!link.isAway) this.#tellAnew();
     this.#tickLater();
   }
 
@@ -102,6 +110,7 @@ export class RedisPresence implements Presence {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     clearTimeout(this.#ticking);
     clearTimeout(this.#gathering);
     await this.#writing;
@@ -109,16 +118,11 @@ export class RedisPresence implements Presence {
       await this.#write();
       await this.#store.leave().catch((error: unknown) => this.#options.failed(error, 'taking this replica out of presence'));
     }
-    this.#isClosed = true;
   }
 
-  /** Redis may have lost everything, and each replica tells it anew. */
-  #isBack(): void {
-    this.#wholeFromMs = performance.now() + 3 * this.#times.refreshMs;
-    this.#allDirty();
-  }
-
-  #allDirty(): void {
+  /** Redis may have lost everything; it takes a while until each replica has told it anew. */
+  #tellAnew(): void {
+    this.#wholeFromMs = performance.now() + this.#times.settleMs;
     this.#isAnew = true;
     for (const room of this.#rooms?.names() ?? []) this.changed(room);
     this.#gather();
@@ -134,7 +138,7 @@ export class RedisPresence implements Presence {
     for (const room of told) if (!this.#rooms?.isTold(room)) this.#rosters.delete(room);
     if (this.#options.link.isAway) return;
     try {
-      if (!(await this.#store.refresh())) this.#allDirty();
+      if (!(await this.#store.refresh())) this.#tellAnew();
       if (this.#dirty.size > 0) this.#gather();
       if (this.#rosters.size > 0) await this.#read([...this.#rosters.keys()]);
     } catch (error) {

@@ -14,7 +14,7 @@ import { UnevenBus, UnevenRelay, type Unevenness } from './unevenBus.ts';
 import { until } from './until.ts';
 
 /** Fast enough to see an end, slow enough to see that nothing ended too early. */
-export const times = { ttlMs: 1_500, refreshMs: 200, gatherMs: 20 };
+export const times = { ttlMs: 1_500, refreshMs: 200, gatherMs: 20, settleMs: 3_500 };
 
 export interface PresenceReplica {
   hub: Hub;
@@ -97,7 +97,7 @@ export class Member {
   private constructor(hub: Hub, room: string, user: string) {
     this.hub = hub;
     this.room = room;
-    const wire = { ...deaf(), write: (frames: Frames) => this.#read(frames) } as Wire;
+    const wire = Object.assign(deaf(), { write: (frames: Frames) => this.#read(frames) });
     this.client = hub.add(newId(), { user, kind: 'user', maxFrameBytes: 1 }, wire);
   }
 
