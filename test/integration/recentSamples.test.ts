@@ -18,9 +18,14 @@ needs('redis').describe('the newest samples in Redis', () => {
   const { test } = needs('redis');
   let redis: RedisProcess;
   let database: TestDatabase;
+  const closers: (() => Promise<void>)[] = [];
+  const whenDone = (close: () => Promise<void>): void => void closers.push(close);
+  afterAll(async () => {
+    for (let close = closers.pop(); close; close = closers.pop()) await close();
+  });
   beforeAll(async () => {
-    redis = await startRedis(afterAll);
-    database = await freshDatabase(afterAll);
+    redis = await startRedis(whenDone);
+    database = await freshDatabase(whenDone);
   });
 
   const boot = newId();

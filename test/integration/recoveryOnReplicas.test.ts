@@ -20,10 +20,15 @@ needs('redis').describe('two hubs on one Redis', () => {
   let b: TestApp;
   let admin: Awaited<ReturnType<TestApp['signIn']>>;
 
+  const closers: (() => Promise<void>)[] = [];
+  const whenDone = (close: () => Promise<void>): void => void closers.push(close);
+  afterAll(async () => {
+    for (let close = closers.pop(); close; close = closers.pop()) await close();
+  });
   beforeAll(async () => {
-    redis = await startRedis(afterAll);
-    a = await startTestApp(afterAll, { REDIS_URL: redis.url });
-    b = await startTestApp(afterAll, { REDIS_URL: redis.url, DATABASE_URL: a.database.url });
+    redis = await startRedis(whenDone);
+    a = await startTestApp(whenDone, { REDIS_URL: redis.url });
+    b = await startTestApp(whenDone, { REDIS_URL: redis.url, DATABASE_URL: a.database.url });
     admin = await a.signIn();
     await untilRedis(true);
   }, 60_000);
