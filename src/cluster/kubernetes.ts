@@ -55,6 +55,8 @@ export class Kubernetes {
   #cost: number | undefined;
   #costMs = -Infinity;
   #mayCost = true;
+  /** A change of the cost that is on its way. */
+  #costing: Promise<void> | undefined;
   #mayTell = true;
   #timer: NodeJS.Timeout | undefined;
 
@@ -107,8 +109,9 @@ export class Kubernetes {
 
   /** The pod costs nothing any more: it is going. */
   draining(): void {
-    if (this.#cost !== undefined && this.#mayCost) void this.#setCost(undefined);
+    const mayCost = this.#mayCost;
     this.#mayCost = false;
+    void Promise.resolve(this.#costing).then(() => (mayCost && this.#cost !== undefined ? this.#setCost(undefined) : undefined));
   }
 
   /** Asks for another number of replicas. Throws AppError busy. */
@@ -257,8 +260,9 @@ export class Kubernetes {
   async #keepCost(): Promise<void> {
     const cost = deletionCost(this.#parts.connections());
     const isSoon = performance.now() - this.#costMs < (this.#parts.times?.costEveryMs ?? 60_000);
-    if (!this.#own || this.#isOff || !this.#mayCost || cost === this.#cost || isSoon) return;
-    await this.#setCost(cost);
+    if (!this.#own || this.#isOff || !this.#mayCost || cost === this.#cost || isSoon || this.#costing) return;
+    this.#costing = this.#setCost(cost).finally(() => (this.#costing = undefined));
+    await this.#costing;
   }
 
   /** By server-side apply without force, so that another owner of the annotation is not fought. */
