@@ -1,6 +1,6 @@
 /** What a page shows of an outage of Redis: a word that some values come late, and the values. */
 
-import { afterAll, expect, onTestFinished } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { hostRoom } from '../../src/protocol/rooms.ts';
 import { startTestApp } from '../support/app.ts';
 import { FakeAgent } from '../support/fakeAgent.ts';
@@ -13,7 +13,7 @@ import { until } from '../support/until.ts';
 needs('redis', 'chromium').test(
   'while Redis is away the page says that live is delayed, and goes on with a host of the other replica',
   async () => {
-    const redis = await startRedis(afterAll);
+    const redis = await startRedis(onTestFinished);
     const a = await startTestApp(onTestFinished, { REDIS_URL: redis.url });
     const b = await startTestApp(onTestFinished, { REDIS_URL: redis.url, DATABASE_URL: a.database.url });
     const agent = await new FakeAgent(a.url).enrol(await a.app.localEnrolment());
