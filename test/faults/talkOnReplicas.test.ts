@@ -12,7 +12,7 @@ import { randomOf, seedFor } from '../support/seed.ts';
 import { until } from '../support/until.ts';
 
 const messages = sized(600, 10_000);
-const talkerCount = sized(6, 24);
+const talkerCount = sized(6, 25);
 const readerCount = sized(6, 30);
 const replicas = 3;
 
@@ -32,7 +32,7 @@ needs('linux', 'nginx', 'redis').test(
     );
     onTestFinished(() => [...talkers, ...readers].forEach((one) => one.close()));
     let isDone = false;
-    const done = Promise.all(talkers.map((talker) => talker.done)).then(() => (isDone = true));
+    const done = Promise.all(talkers.map((talker) => talker.done)).finally(() => (isDone = true));
     let kills = 0;
     while (!isDone) {
       await wait(sized(200, 3_000) + random() * sized(600, 6_000));
