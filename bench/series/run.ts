@@ -3,7 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { newId } from '../../src/lib/id.ts';
-import { readGroupNow } from '../../src/data/presence.ts';
+import { readGroupsNow } from '../../src/data/groups.ts';
 import { startTestApi } from '../../test/support/api.ts';
 import startDatabase from '../../test/support/globalDatabase.ts';
 import { show, showSpread, spreadOf, table } from '../support/statistics.ts';
@@ -157,7 +157,7 @@ async function measure(): Promise<void> {
   const questions: [string, () => Promise<unknown>][] = [
     ['GET /hosts, 100 of 1,000', () => admin.get('/hosts')],
     ['GET /hosts, 200 of 1,000', () => admin.get('/hosts?limit=200')],
-    ['state of all 1,000 for the fleet room', () => readGroupNow(sql, group)],
+    ['state of all 1,000 for the fleet room', () => readGroupsNow(sql, [group])],
     [
       'rival: newest of 60 jsonb rows of each of 1,000',
       () => sql`select distinct on (host) host, at, data from rival_latest order by host, at desc`,

@@ -129,13 +129,7 @@ export interface HostNow {
   lastSampleAt: number | null;
 }
 
-/** How the hosts of a group stand as far as PostgreSQL knows. */
-export async function readGroupNow(sql: Sql, group: string): Promise<HostNow[]> {
-  return sql<HostNow[]>`
-    select id, online, (extract(epoch from last_sample_at) * 1000)::float8 as "lastSampleAt" from host where host_group = ${group}`;
-}
-
-/** The same for single hosts, with their groups; those that are no more are missing. @param online also all that are online */
+/** How these hosts stand as far as PostgreSQL knows, with their groups; those that are no more are missing. @param online also all that are online */
 export async function readHostsNow(sql: Sql, hosts: readonly string[], online: boolean): Promise<(HostNow & { group: string })[]> {
   return sql<(HostNow & { group: string })[]>`
     select id, host_group as "group", online, (extract(epoch from last_sample_at) * 1000)::float8 as "lastSampleAt"
