@@ -50,10 +50,12 @@ export class Roster {
 
   /** True where the members here have to be told. */
   hear(replica: string, { what, info }: PresenceChange): boolean {
-    const before = this.#seen.get(info.client);
     const isThere = what === 'join';
+    const isNews = (this.#seen.get(info.client)?.isThere ?? false) !== isThere;
     this.#seen.set(info.client, { info, replica, isThere, heardMs: performance.now() });
-    return (before?.isThere ?? false) !== isThere;
+    // An agent counts as one of the people until the next reading.
+    if (isNews) this.#counted.people = Math.max(0, this.#counted.people + (isThere ? 1 : -1));
+    return isNews;
   }
 
   /** Takes in all other replicas' entries of the room; returns what the members here have to be told. */
