@@ -63,14 +63,15 @@ http {
   ${upstream}
   server {
     listen 127.0.0.1:${port} backlog=4096;
-    ${through}
     location ~ ^/subscribe/(\\w+)$ {
+      ${through}
       nchan_subscriber websocket;
       nchan_channel_id $1;
       nchan_subscriber_first_message newest;
       nchan_websocket_ping_interval 0;
     }
     location ~ ^/watch/([\\w,]+)$ {
+      ${through}
       nchan_subscriber websocket;
       nchan_channel_id $1;
       nchan_channel_id_split_delimiter ",";
@@ -78,6 +79,7 @@ http {
       nchan_websocket_ping_interval 0;
     }
     location ~ ^/publish/(\\w+)$ {
+      ${through}
       nchan_publisher websocket;
       nchan_channel_id $1;
       nchan_message_buffer_length 100;
