@@ -2,16 +2,20 @@
 
 import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
+const long = ['test/faults/kubernetesRollout.test.ts', 'test/faults/kubernetesLeaps.test.ts'];
 const database = 'test/support/globalDatabase.ts';
 
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', 'test/**/*.test.tsx'],
+    // Minutes of waiting each: `npm run faults` alone runs them.
+    exclude: [...configDefaults.exclude, ...(process.env.FAULTS === 'full' ? [] : long)],
     globalSetup: existsSync(new URL(database, import.meta.url)) ? [database] : [],
     pool: 'forks',
-    maxWorkers: Math.max(2, availableParallelism()),
+    // One more than cores: most of the time goes into waiting for servers, deadlines and restarts.
+    maxWorkers: Math.max(2, availableParallelism()) + 1,
     // Real servers on a busy machine: generous limits, so that only what truly hangs fails.
     testTimeout: 30_000,
     hookTimeout: 60_000,

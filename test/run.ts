@@ -54,10 +54,12 @@ function endAfter(report: string, child: ChildProcess): NodeJS.Timeout {
   }, 1_000);
 }
 
-/** The test files that reach the database, by their imports. */
+/** The test files that reach the database, by their imports; without those of pages and programs, which ask the same of any server. */
 function databaseSuites(): string[] {
   const imports = new Map(readSources(root, ['src', 'agent', 'web', 'test', 'bench']).map((source) => [source.path, importsOf(source)]));
-  return [...imports.keys()].filter((path) => path.endsWith('.test.ts') && reachableFrom(path, imports).has('test/support/database.ts'));
+  return [...imports.keys()].filter(
+    (path) => path.endsWith('.test.ts') && !path.startsWith('test/e2e/') && reachableFrom(path, imports).has('test/support/database.ts'),
+  );
 }
 
 async function runOnServer(filters: readonly string[]): Promise<Results> {
