@@ -32,6 +32,7 @@ const freshMs = 6_000;
 const settledMs = 20_000;
 const grownMs = 30_000;
 /** Nobody may be locked out by replicas that all believe another has room: SDKs do not say which try it is. */
+const fewTooMany = 10;
 const highestRefusal = 0.8;
 
 export const fairShare = (total: number, replicas: number): number => Math.ceil(total / Math.max(1, replicas));
@@ -64,14 +65,14 @@ export function decideShare(view: FleetView, isShedding: boolean): ShareVerdict 
 
 /**
  * How likely this replica refuses a new connection, for a proxy to offer it to the next one: 0 up to where shedding would stop, 0.8 from
- * where it would start, and only while another replica has less than its share.
+ * where it would start, and only while another replica has less than its share. A few connections too many are never worth a refusal.
  */
 export function refusalChance(view: Pick<FleetView, 'own' | 'others' | 'isAnyDraining'>): number {
   const { own, others } = view;
   if (!isFresh(view) || view.isAnyDraining) return 0;
   const fair = fairOf(view);
   if (!others.some(({ connections }) => connections < fair)) return 0;
-  const from = stopsAt(fair);
+  const from = Math.max(stopsAt(fair), fair + fewTooMany);
   return highestRefusal * Math.min(1, Math.max(0, (own - from) / (startsAbove(fair) - from)));
 }
 
