@@ -31,8 +31,9 @@ const freshMs = 6_000;
 /** Replicas that come and go are waited out. */
 const settledMs = 20_000;
 const grownMs = 30_000;
-/** Nobody may be locked out by replicas that all believe another has room: SDKs do not say which try it is. */
+/** Above the share and not worth a refusal. */
 const fewTooMany = 10;
+/** Nobody may be locked out by replicas that all believe another has room: SDKs do not say which try it is. */
 const highestRefusal = 0.8;
 
 export const fairShare = (total: number, replicas: number): number => Math.ceil(total / Math.max(1, replicas));
