@@ -5,6 +5,7 @@ import type { SampleRow } from '../data/samples.ts';
 import type { Sql } from '../db/database.ts';
 import type { Hub } from '../hub/hub.ts';
 import type { Clock } from '../lib/clock.ts';
+import { Repeat } from '../lib/repeat.ts';
 import type { Position } from '../protocol/commands.ts';
 import type { AgentPublication } from '../protocol/kinds.ts';
 import { conversationRoom, hostRoom, parseRoom } from '../protocol/rooms.ts';
@@ -54,42 +55,32 @@ const maxRounds = 20;
 export class CatchUp {
   readonly #parts: CatchUpParts;
   readonly #times: typeof defaultTimes;
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  readonly #looking: Repeat;
   #comparedMs = performance.now();
   #awayMs = -Infinity;
   #isFailing = false;
-  #isClosed = false;
 
   constructor(parts: CatchUpParts, times: Partial<typeof defaultTimes> = {}) {
     this.#parts = parts;
     this.#times = { ...defaultTimes, ...times };
+    this.#looking = new Repeat(
+      () => this.#look(),
+      () => this.#times.everyMs * (0.8 + 0.4 * Math.random()),
+    );
   }
 
   start(): void {
-    this.#later();
+    this.#looking.start();
   }
 
   /** Records may have been lost until now: looks at once, and closely for a while. */
   doubt(): void {
     this.#awayMs = performance.now();
-    if (!this.#timer) return;
-    clearTimeout(this.#timer);
-    this.#later(0);
+    this.#looking.hurry();
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    clearTimeout(this.#timer);
-    await this.#looking;
-  }
-
-  #later(waitMs = this.#times.everyMs * (0.8 + 0.4 * Math.random())): void {
-    if (this.#isClosed) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      this.#looking = this.#look().finally(() => this.#later());
-    }, waitMs);
+  close(): Promise<void> {
+    return this.#looking.close();
   }
 
   async #look(): Promise<void> {

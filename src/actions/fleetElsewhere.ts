@@ -4,6 +4,7 @@ import { newestSamplesBeyond } from '../data/missed.ts';
 import { readHostsNow } from '../data/presence.ts';
 import type { Sql } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
+import { Repeat } from '../lib/repeat.ts';
 import type { Sample } from '../protocol/kinds.ts';
 import type { FleetBoard } from './fleet.ts';
 
@@ -34,33 +35,26 @@ const newsMs = 10_000;
 export class FleetElsewhere {
   readonly #options: FleetElsewhereOptions;
   readonly #times: typeof defaultTimes;
-  #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> | undefined;
+  readonly #looking: Repeat;
   #lookedUpMs = performance.now();
   #wereAway = false;
   #isFailing = false;
-  #isClosed = false;
 
   constructor(options: FleetElsewhereOptions) {
     this.#options = options;
     this.#times = { ...defaultTimes, ...options.times };
+    this.#looking = new Repeat(
+      () => this.#look(),
+      () => this.#times.everyMs,
+    );
   }
 
   start(): void {
-    this.#later();
+    this.#looking.start();
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    clearTimeout(this.#timer);
-    await this.#looking;
-  }
-
-  #later(): void {
-    if (this.#isClosed) return;
-    this.#timer = setTimeout(() => {
-      this.#looking = this.#look().finally(() => this.#later());
-    }, this.#times.everyMs);
+  close(): Promise<void> {
+    return this.#looking.close();
   }
 
   async #look(): Promise<void> {
