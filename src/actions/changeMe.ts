@@ -10,8 +10,14 @@ import { readMe } from './readMe.ts';
 /** SQLSTATE. */
 const uniqueViolation = '23505';
 
+export interface ChangeMeNeeds {
+  sql: Sql;
+  /** Tells all replicas, which know the name of whoever is connected. */
+  personChanged(person: string): void;
+}
+
 /** Refuses `conflict` where somebody else has the e-mail. */
-export async function changeMe(sql: Sql, id: string, changes: MePatch): Promise<Me> {
+export async function changeMe({ sql, personChanged }: ChangeMeNeeds, id: string, changes: MePatch): Promise<Me> {
   try {
     await updatePerson(sql, id, changes);
   } catch (error) {
@@ -19,5 +25,6 @@ export async function changeMe(sql: Sql, id: string, changes: MePatch): Promise<
       throw new AppError('conflict', 'email: somebody else has this address; choose another.', { cause: error });
     throw error;
   }
+  personChanged(id);
   return readMe(sql, id);
 }

@@ -25,8 +25,8 @@ export interface RevocationParts {
 /** Each acts here at once and on the other replicas as soon as they hear of it. Never throws. */
 export interface Revocations {
   sessionsEnded(sessions: readonly string[]): void;
-  /** Roles, name, or being an admin. */
-  rolesChanged(person: string): void;
+  /** Their name, roles, or being an admin. */
+  personChanged(person: string): void;
   /** @param order connections of the agent announced before it have the old key */
   keyReplaced(host: string, order: number): void;
   hostDeleted(host: string): void;
@@ -43,7 +43,7 @@ export function revocations({ hub, directory, notices, rooms, presence, fleet, s
     },
     rolesChanged: ({ person }) => {
       directory.personChanged(person);
-      recheckRooms(rooms, hub, person).catch((error: unknown) => failed(error, 'taking changed roles into account'));
+      recheckRooms(rooms, hub, person).catch((error: unknown) => failed(error, 'taking a changed person into account'));
     },
     hostChanged: ({ host }) => directory.hostChanged(host),
     hostKey: ({ host, order }) => {
@@ -70,7 +70,7 @@ export function revocations({ hub, directory, notices, rooms, presence, fleet, s
   };
   return {
     sessionsEnded: (sessions) => everywhere(acts.sessionsEnded, { kind: 'sessionsEnded', sessions: [...sessions] }),
-    rolesChanged: (person) => everywhere(acts.rolesChanged, { kind: 'rolesChanged', person }),
+    personChanged: (person) => everywhere(acts.rolesChanged, { kind: 'rolesChanged', person }),
     keyReplaced: (host, order) => everywhere(acts.hostKey, { kind: 'hostKey', host, order }),
     hostDeleted: (host) => everywhere(acts.hostDeleted, { kind: 'hostDeleted', host }),
   };

@@ -17,6 +17,12 @@ export interface PersonSession extends Asker {
   name: string;
 }
 
+/** What an identity has of a person: the part that others see, the part that the policy keeps. */
+export const appearanceOf = ({ id, name, admin }: PersonSession): Pick<Identity, 'info' | 'extra'> => ({
+  info: { kind: 'user', name },
+  extra: { id, name, admin } satisfies PersonSession,
+});
+
 export const personOf = (client: Pick<Client, 'identity'>): PersonSession => client.identity.extra as PersonSession;
 
 /** Closes every connection whose identity `ends` says so of; 3500 makes the page sign in anew. */
@@ -44,7 +50,7 @@ export async function recheckRooms(parts: RoomParts, hub: Connected, person: str
     if (identity.kind !== 'user' || identity.user !== person) continue;
     // oxlint-disable-next-line no-await-in-loop -- one person's few connections; no need to hurry the database
     const holder = identity.session === undefined ? undefined : await parts.directory.session(identity.session);
-    if (holder) client.identity = { ...identity, extra: { id: person, name: holder.name, admin: holder.admin } satisfies PersonSession };
+    if (holder) client.identity = { ...identity, ...appearanceOf({ id: person, name: holder.name, admin: holder.admin }) };
     // oxlint-disable-next-line no-await-in-loop -- the same
     await recheckRoomsOf(parts, hub, client);
   }

@@ -3,6 +3,7 @@
 import cookie from '@fastify/cookie';
 import Fastify, { LogController } from 'fastify';
 import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { ChangeMeNeeds } from '../actions/changeMe.ts';
 import { newId } from '../lib/id.ts';
 import type { Log } from '../ops/log.ts';
 import type { Tracing } from '../ops/tracing.ts';
@@ -43,6 +44,7 @@ import { serveWebUi } from './webUi.ts';
 /** Every part that some route needs. `hub` is the hub's id, `version` the program's. */
 export type ApiParts = AuthNeeds &
   AgentNeeds &
+  ChangeMeNeeds &
   HostRouteNeeds &
   ReplicaNeeds &
   RoomNeeds &

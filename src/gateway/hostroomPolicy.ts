@@ -16,8 +16,7 @@ import { keepInventory } from '../actions/keepInventory.ts';
 import type { InventoryParts } from '../actions/keepInventory.ts';
 import type { Outages } from '../actions/outages.ts';
 import { postMessage } from '../actions/postMessage.ts';
-import { personOf, recheckRoomsOf } from '../actions/revoke.ts';
-import type { PersonSession } from '../actions/revoke.ts';
+import { appearanceOf, personOf, recheckRoomsOf } from '../actions/revoke.ts';
 import { isAway } from '../db/database.ts';
 import { AppError } from '../errors.ts';
 import type { Client } from '../hub/client.ts';
@@ -86,8 +85,7 @@ async function admitAgent(parts: PolicyParts, agent: IdentifiedAgent, data: unkn
 }
 
 function identityOf({ id, name, admin, session, expiresAt }: IdentifiedUser): Identity {
-  const extra: PersonSession = { id, name, admin };
-  return { user: id, kind: 'user', info: { kind: 'user', name }, expiresAt, session, maxFrameBytes: personFrameBytes, extra };
+  return { user: id, kind: 'user', ...appearanceOf({ id, name, admin }), expiresAt, session, maxFrameBytes: personFrameBytes };
 }
 
 async function refresh(parts: PolicyParts, client: Client, token: string): Promise<{ expiresAt?: number }> {

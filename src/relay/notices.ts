@@ -11,7 +11,7 @@ const id = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]
 const kinds = {
   /** Sign-ins that ended: their connections are closed. */
   sessionsEnded: Type.Object({ sessions: Type.Array(id, { maxItems: 10_000 }) }),
-  /** A person's roles or rights changed. */
+  /** A person's name, roles or rights changed. */
   rolesChanged: Type.Object({ person: id }),
   /** A host's name, group, inventory or status changed. */
   hostChanged: Type.Object({ host: id }),

@@ -211,6 +211,29 @@ needs('redis').describe('three hubs on one Redis', () => {
     expect(staying.closed).toBeUndefined();
   });
 
+  test('who gives themselves another name on one replica is called so on another at once', async () => {
+    const browser = await signIn(a);
+    const agent = await enrolled(browser);
+    const [talking, reading] = [await socketOf(b, browser), await socketOf(c, browser)];
+    const channel = `room:${agent.host}`;
+    for (const client of [talking, reading]) expect((await client.call('subscribe', { channel })).error).toBeUndefined();
+    const { name: before } = (await browser.get('/me')).body;
+    for (const name of ['Ada', before]) {
+      expect((await browser.patch('/me', { name })).body.name).toBe(name);
+      const said = (client: RawClient): unknown => {
+        const message = client.publications(channel).findLast(({ kind }) => kind === 'message');
+        return (message?.author as { name: string } | undefined)?.name;
+      };
+      await until(async () => {
+        await talking.call('publish', { channel, data: { kind: 'message', text: 'it is me', key: newId() } });
+        return [reading, talking].every((client) => said(client) === name);
+      }, `is called ${name}`);
+      const { presence } = await talking.call('presence', { channel });
+      const names = Object.values<{ user: string; conn_info: unknown }>(presence.presence);
+      expect(names.filter(({ user }) => user === browser.id).map((info) => info.conn_info)).toContainEqual({ kind: 'user', name });
+    }
+  });
+
   test('a host that is deleted on one replica is gone on all', async () => {
     const browser = await signIn(a);
     const agent = await enrolled(browser);

@@ -47,10 +47,10 @@ test('who lost a role is taken out of its rooms, and stays in the others', async
   const client = await socketThere(person.accessToken);
   const rooms = [`fleet:${here.group}`, `fleet:${there.group}`, `user:${person.id}`];
   await setMembership(here.sql, here.group, person.id, 'member');
-  rights.rolesChanged(person.id);
+  rights.personChanged(person.id);
   for (const channel of rooms) await until(async () => (await client.call('subscribe', { channel })).error?.code !== 103);
   await here.sql`delete from membership where person = ${person.id} and host_group = ${here.group}`;
-  rights.rolesChanged(person.id);
+  rights.personChanged(person.id);
   await until(() => left(client).length > 0);
   expect(left(client)).toEqual([`fleet:${here.group}`]);
   expect((await client.call('subscribe', { channel: `fleet:${here.group}` })).error?.code).toBe(103);
@@ -63,7 +63,7 @@ test('who is an admin no more is so at once, for the connection too', async () =
   const channel = `fleet:${here.group}`;
   expect((await client.call('subscribe', { channel })).error).toBeUndefined();
   await here.sql`update person set admin = false where id = ${person.id}`;
-  rights.rolesChanged(person.id);
+  rights.personChanged(person.id);
   await until(() => left(client).includes(channel));
   expect((await client.call('subscribe', { channel })).error?.code).toBe(103);
 });

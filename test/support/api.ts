@@ -55,7 +55,13 @@ export async function startTestApi(
   });
   const hub = new Hub({ relay: new MemoryRelay() });
   const conversation: ConversationParts = { sql, hub, clock, stream: new ConversationStream({ sql, epoch }) };
-  const told = { ended: [] as string[], reused: [] as string[], replaced: [] as string[], deleted: [] as string[] };
+  const told = {
+    ended: [] as string[],
+    reused: [] as string[],
+    replaced: [] as string[],
+    deleted: [] as string[],
+    changed: [] as string[],
+  };
   const publicUrl = over.publicUrl ?? 'http://localhost:8080';
   const corrupt: string[] = [];
   const history = {
@@ -87,6 +93,7 @@ export async function startTestApi(
     present: () => Promise.resolve(new Set<string>()),
     sessionsEnded: (sessions) => void told.ended.push(...sessions),
     tokenReused: (session) => void told.reused.push(session),
+    personChanged: (person) => void told.changed.push(person),
     keyReplaced: (host) => void told.replaced.push(host),
     hostDeleted: (host) => void told.deleted.push(host.id),
     history,
