@@ -18,7 +18,7 @@ import { createAccessTokens } from './auth/accessToken.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createRefreshTokens } from './auth/refreshToken.ts';
 import { deriveKeys, loadSecret } from './auth/secretKey.ts';
-import { Closers } from './lib/closers.ts';
+import { openAll, type CloseFailed, type Closers } from './lib/closers.ts';
 import { Cluster } from './cluster/cluster.ts';
 import type { Config } from './config.ts';
 import { findHostKey } from './data/hosts.ts';
@@ -65,21 +65,11 @@ export interface AppOptions {
 
 /** Starts a hub; throws with a message that says what to do, having closed what was open. */
 export async function startApp(options: AppOptions): Promise<App> {
-  const closers = new Closers();
-  const failed = (error: unknown, what: string): void => options.log.error({ err: error, what }, 'could not be closed');
-  try {
-    return await build(options, closers, failed);
-  } catch (error) {
-    await closers.close(failed);
-    throw error;
-  }
+  const failed: CloseFailed = (error, what) => options.log.error({ err: error, what }, 'could not be closed');
+  return openAll((closers) => build(options, closers, failed), failed);
 }
 
-async function build(
-  { config, log, version, root }: AppOptions,
-  closers: Closers,
-  failed: (error: unknown, what: string) => void,
-): Promise<App> {
+async function build({ config, log, version, root }: AppOptions, closers: Closers, failed: CloseFailed): Promise<App> {
   let notReady: string | undefined = 'starting';
   let exported: () => ExportedHost[] = () => [];
   let hub: Hub | undefined;

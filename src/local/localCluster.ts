@@ -12,7 +12,7 @@ import { findHostKey } from '../data/hosts.ts';
 import { startEmbedded } from '../db/embedded.ts';
 import { makeDataFolder } from '../db/embeddedPlace.ts';
 import { lockFolder } from '../db/folderLock.ts';
-import { Closers } from '../lib/closers.ts';
+import { openAll, type CloseFailed, type Closers } from '../lib/closers.ts';
 import type { Log } from '../ops/log.ts';
 import { openStorage, type Storage } from '../storage.ts';
 import { type Balancer, startBalancer } from './balancer.ts';
@@ -72,21 +72,11 @@ export function findPrograms(config: Config, find = findProgram): ClusterProgram
 
 /** Throws DatabaseFault, or what its parts throw, having stopped what ran. */
 export async function startLocalCluster(options: LocalClusterOptions): Promise<LocalCluster> {
-  const closers = new Closers();
-  const failed = (error: unknown, what: string): void => options.log.error({ err: error, what }, 'could not be stopped');
-  try {
-    return await build(options, closers, failed);
-  } catch (error) {
-    await closers.close(failed);
-    throw error;
-  }
+  const failed: CloseFailed = (error, what) => options.log.error({ err: error, what }, 'could not be stopped');
+  return openAll((closers) => build(options, closers, failed), failed);
 }
 
-async function build(
-  options: LocalClusterOptions,
-  closers: Closers,
-  failed: (error: unknown, what: string) => void,
-): Promise<LocalCluster> {
+async function build(options: LocalClusterOptions, closers: Closers, failed: CloseFailed): Promise<LocalCluster> {
   const { config, log, root, programs, output } = options;
   const folder = makeDataFolder(join(config.dataDir, 'cluster'));
   const databaseUrl = config.databaseUrl ?? (await startDatabase(folder, log, closers));
