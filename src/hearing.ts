@@ -41,7 +41,7 @@ export async function startHearing(options: HearingOptions): Promise<void> {
   const { link, notices, recent } = options.replication;
   const between = { [fleetBetween]: (record: RelayRecord) => fleet.hear(record) };
   notices.on('agentConnected', (connection) => presence.announcedElsewhere(connection));
-  await hub.start(receiveRelayed({ hub, samples, conversations, between, dropped: () => metrics.dropped('relay_record'), tracing }));
+  await hub.start(receiveRelayed({ hub, samples, conversations, between, dropped: metrics.dropped, tracing }));
   // The canary takes its time; a lost connection is known at once.
   const areAway = (): boolean => link !== undefined && (link.isAway || link.commands.status !== 'ready');
   const catchUp = new CatchUp({

@@ -175,7 +175,6 @@ export class CatchUp {
     // Of a boot that has ended meanwhile.
     if (newest && newest.boot !== boot && newest.at > at) return false;
     if (samples.find(host, boot, seq) !== undefined) return false;
-    samples.add(host, JSON.parse(frame) as AgentPublication, frame);
-    return true;
+    return samples.hear(host, JSON.parse(frame) as AgentPublication, frame);
   }
 }

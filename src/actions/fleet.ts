@@ -82,10 +82,12 @@ export class FleetBoard {
     clearInterval(this.#timer);
   }
 
-  /** Takes a live sample in. */
+  /** Takes a live sample in; of one that was sent again, older than what other replicas told, only its place in the trail of CPU. */
   observe(host: string, group: string, sample: Sample): void {
     const known = this.#know(host, group);
-    this.#take(known, { ...known.summary, ...this.#figures.of(sample), status: 'online' });
+    const figures = this.#figures.of(sample);
+    if (known.summary.at !== null && sample.at < known.summary.at) return trace(known, sample.at, figures.cpu);
+    this.#take(known, { ...known.summary, ...figures, status: 'online' });
     known.isNews = true;
   }
 
@@ -213,10 +215,7 @@ export class FleetBoard {
     known.heardMs = performance.now();
     known.isChanged ||= (Object.keys(summary) as (keyof HostSummary)[]).some((key) => summary[key] !== before[key]);
     known.summary = summary;
-    if (summary.at === null || summary.at === before.at) return;
-    const second = Math.floor(summary.at / 1000);
-    known.cpu[second % cpuSeconds] = summary.cpu ?? NaN;
-    known.seconds[second % cpuSeconds] = second;
+    if (summary.at !== null && summary.at !== before.at) trace(known, summary.at, summary.cpu);
   }
 
   #allNews(): void {
@@ -234,4 +233,13 @@ export class FleetBoard {
     known.group = group;
     return known;
   }
+}
+
+/** Puts a value into the trail of CPU, unless a later one has its place. */
+function trace({ cpu, seconds }: Known, at: number, value: number | null | undefined): void {
+  const second = Math.floor(at / 1000);
+  const place = second % cpuSeconds;
+  if (seconds[place]! > second) return;
+  cpu[place] = value ?? NaN;
+  seconds[place] = second;
 }

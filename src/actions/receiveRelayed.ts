@@ -14,15 +14,17 @@ import { isDeletion } from './conversation.ts';
 
 export interface RelayedParts {
   hub: Pick<Hub, 'deliver'>;
-  samples: Pick<SampleStream, 'add'>;
+  samples: Pick<SampleStream, 'hear'>;
   conversations: Pick<ConversationStream, 'add' | 'epoch'>;
   /** What replicas tell each other, by the name of its room; those who hear it check it. */
   between?: Readonly<Record<string, (record: RelayRecord) => void>>;
-  /** A record was not what a replica of this hub sends. */
-  dropped(): void;
+  /** `relay_record`: it was not what a replica of this hub sends. `relay_straggler`: of an agent's start before the one that is known. */
+  dropped(what: Unwanted): void;
   /** Absent: no traces. */
   tracing?: Tracing;
 }
+
+type Unwanted = 'relay_record' | 'relay_straggler';
 
 /** What the relay hands every record to. Never throws, and knows no relay: what came from one replica cannot go out again. */
 export function receiveRelayed(parts: RelayedParts): (room: string, record: RelayRecord) => void {
@@ -35,14 +37,15 @@ export function receiveRelayed(parts: RelayedParts): (room: string, record: Rela
 }
 
 function take(parts: RelayedParts, name: string, record: RelayRecord): void {
-  if (name.startsWith(alwaysFollowed)) return (parts.between?.[name] ?? parts.dropped)(record);
+  if (name.startsWith(alwaysFollowed)) return parts.between?.[name] ? parts.between[name](record) : parts.dropped('relay_record');
   // Who came or went is nothing to remember; whoever keeps presence checks it.
   if (record.presence) return parts.hub.deliver(name, record);
   const room = parseRoom(name);
   const data = parseObject(record.data);
   const isOurs = data !== undefined && (record.info === undefined || parseObject(record.info) !== undefined);
-  if (!room || !isOurs || !remember[room.sort](parts, { name, id: room.id, record, data })) return parts.dropped();
-  parts.hub.deliver(name, record);
+  const fault = room && isOurs ? remember[room.sort](parts, { name, id: room.id, record, data }) : 'relay_record';
+  if (fault) parts.dropped(fault);
+  else parts.hub.deliver(name, record);
 }
 
 interface Arrival {
@@ -53,28 +56,27 @@ interface Arrival {
   data: object;
 }
 
-/** Tells the room's stream of the record; false where it does not belong into such a room. */
-type Remember = (parts: RelayedParts, arrival: Arrival) => boolean;
+/** Tells the room's stream of the record; says why it is not to be delivered. */
+type Remember = (parts: RelayedParts, arrival: Arrival) => Unwanted | undefined;
 
 const remember: Record<RoomSort, Remember> = {
   host: ({ samples }, { id, record, data }) => {
     const { ok: publication } = checkAgentPublication(data);
-    if (publication?.seq !== record.offset || publication?.boot !== record.epoch) return false;
-    if (publication) samples.add(id, publication, record.data);
-    return publication !== undefined;
+    if (!publication || publication.seq !== record.offset || publication.boot !== record.epoch) return 'relay_record';
+    return samples.hear(id, publication, record.data) ? undefined : 'relay_straggler';
   },
   room: ({ conversations }, { name, data: item, record: { offset, epoch, data, info } }) => {
     // Another epoch is another life of the database: its offsets mean nothing here.
-    if (!isOffset(offset) || epoch !== conversations.epoch) return false;
+    if (!isOffset(offset) || epoch !== conversations.epoch) return 'relay_record';
     conversations.add(name, { offset, data, info }, isDeletion(item));
-    return true;
+    return undefined;
   },
   fleet: hasNoPosition,
   user: hasNoPosition,
 };
 
-function hasNoPosition(_parts: RelayedParts, { record }: Arrival): boolean {
-  return record.offset === undefined && record.epoch === undefined;
+function hasNoPosition(_parts: RelayedParts, { record }: Arrival): Unwanted | undefined {
+  return record.offset === undefined && record.epoch === undefined ? undefined : 'relay_record';
 }
 
 const isOffset = (offset: unknown): offset is number => Number.isSafeInteger(offset) && (offset as number) >= 1;

@@ -23,6 +23,12 @@ export interface Ring {
   askedMs: number;
 }
 
+/** When the newest that was heard was taken; before everything where nothing was. */
+export const newestAt = ({ sample, processes }: Ring): number => Math.max(sample?.at ?? -Infinity, processes?.at ?? -Infinity);
+
+/** Whether it is a straggler: of an agent's start before the one that is known, and no newer than what that one sent. Boots are UUIDv7. */
+export const isPast = (ring: Ring, { boot, at }: AgentPublication): boolean => ring.boot !== '' && boot < ring.boot && at <= newestAt(ring);
+
 /** Keeps the publication as the newest of its kind if it is. */
 export function note(ring: Ring, publication: AgentPublication): void {
   const { kind, boot, at } = publication;

@@ -11,7 +11,7 @@ import type { Position } from '../protocol/commands.ts';
 import type { AgentPublication, Processes, Sample } from '../protocol/kinds.ts';
 import { parseRoom } from '../protocol/rooms.ts';
 import type { RecentSamples } from '../relay/recentSamples.ts';
-import { covers, keptEntries, note } from './hostRing.ts';
+import { covers, isPast, keptEntries, newestAt, note } from './hostRing.ts';
 import type { Ring } from './hostRing.ts';
 import { newestRun, pick } from './run.ts';
 
@@ -66,7 +66,15 @@ export class SampleStream implements Stream {
     this.#maxHosts = options.maxHosts ?? 10_000;
   }
 
-  /** Takes in what a host published just now; `text` is the JSON of its data. A resend changes nothing. */
+  /** Takes in what another replica told of, as `add` does; false for a straggler, which changes nothing: PostgreSQL has it. */
+  hear(host: string, publication: AgentPublication, text: string): boolean {
+    const ring = this.#rings.get(host);
+    if (ring && isPast(ring, publication)) return false;
+    this.add(host, publication, text);
+    return true;
+  }
+
+  /** Takes in what a host's newest connection published just now; `text` is the JSON of its data. A resend changes nothing. */
   add(host: string, publication: AgentPublication, text: string): void {
     const ring = this.#touch(host, publication.boot);
     ring.heardMs = performance.now();
@@ -249,8 +257,7 @@ export class SampleStream implements Stream {
   /** The host's ring, turned over to the boot of what was found where that is newer than all that was heard. */
   #turn(host: string, newest: { boot: string; at: number } | undefined): Ring {
     const ring = this.#rings.get(host);
-    const heardAt = Math.max(ring?.sample?.at ?? -Infinity, ring?.processes?.at ?? -Infinity);
-    const isNewer = newest !== undefined && (!ring || ring.boot === '' || newest.at > heardAt);
+    const isNewer = newest !== undefined && (!ring || ring.boot === '' || newest.at > newestAt(ring));
     return this.#touch(host, isNewer ? newest.boot : (ring?.boot ?? ''));
   }
 }

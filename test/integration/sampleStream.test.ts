@@ -52,6 +52,24 @@ test('an older boot in PostgreSQL does not mix with the one in memory', async ()
   expect(await offsets({ since: 0 })).toEqual([3]);
 });
 
+test('a straggler of an agent that started anew since changes nothing, whichever replica tells of it', async () => {
+  const { host, offsets, stream } = await start();
+  const [older, newer] = [newId(), newId()].toSorted() as [string, string];
+  const tell = (of: string, seq: number, at: number): boolean =>
+    stream.hear(host, { ...sampleOf(seq), boot: of, at }, JSON.stringify({ of, seq }));
+  expect(tell(older, 7, 1_000)).toBe(true);
+  expect(tell(older, 9, 3_000)).toBe(true);
+  // Started later, by a clock that was put back.
+  expect(tell(newer, 1, 2_500)).toBe(true);
+  expect(tell(newer, 2, 4_000)).toBe(true);
+  expect(tell(older, 8, 2_000)).toBe(false);
+  expect(tell(older, 10, 4_000)).toBe(false);
+  expect(await offsets({ since: 0, epoch: newer })).toEqual([1, 2]);
+  // Two agents with one identity: the one that started first was announced again.
+  expect(tell(older, 11, 5_000)).toBe(true);
+  expect(await offsets({ epoch: older })).toEqual([11]);
+});
+
 test('300 publications and the bytes of a host bound what memory keeps', async () => {
   const { add, offsets } = await start({ maxBytes: 64 * 1024 });
   for (let seq = 1; seq <= 400; seq++) add(seq);

@@ -157,6 +157,22 @@ test('an agent that moves keeps its figures, and what is late about it changes n
   expect(boards[2]!.summary(host)).toMatchObject({ status: 'offline', at: 2_000, cpu: 0.2 });
 });
 
+test('what an agent sends again after it moved does not turn its figures back', () => {
+  const { boards, here, told, tell } = together(2);
+  here.set(host, 0);
+  boards[0]!.observe(host, group, sample(1_000, { 'cpu.busy': 0.1 }));
+  boards[0]!.observe(host, group, sample(3_000, { 'cpu.busy': 0.3 }));
+  tell();
+  here.set(host, 1);
+  boards[1]!.observe(host, group, sample(2_000, { 'cpu.busy': 0.2 }));
+  tell();
+  for (const hosts of told) expect(hosts[host]).toMatchObject({ status: 'online', at: 3_000, cpu: 0.3 });
+  expect(boards[1]!.recentCpu(host)?.values.slice(-2)).toEqual([0.2, 0.3]);
+  boards[1]!.observe(host, group, sample(4_000, { 'cpu.busy': 0.4 }));
+  tell();
+  for (const hosts of told) expect(hosts[host]).toMatchObject({ at: 4_000, cpu: 0.4 });
+});
+
 test('a replica that starts is told of everything at once', () => {
   const { boards, here, told, tell } = together(2);
   here.set(host, 0);

@@ -5,16 +5,22 @@ import type { RelayRecord } from '../../src/relay/relay.ts';
 
 const [id, boot] = [newId(), newId()];
 const sample = JSON.stringify({ kind: 'sample', at: 1, seq: 3, boot, metrics: { n: 1 }, extra: [1] });
+const straggler = sample.replace('"at":1', '"at":0');
 
 /** What became of one record. */
 function receive(room: string, record: RelayRecord): string {
   const did: string[] = [];
   receiveRelayed({
     hub: { deliver: (name) => void did.push(`deliver ${name.split(':')[0]}`) },
-    samples: { add: (host, { seq }, text) => void did.push(`sample ${host === id} ${seq} ${text === sample}`) },
+    samples: {
+      hear: (host, { seq, at }, text) => {
+        did.push(`sample ${host === id} ${seq} ${text === sample}`);
+        return at >= 1;
+      },
+    },
     conversations: { epoch: 'life', add: (name, { offset }) => void did.push(`message ${name === `room:${id}`} ${offset}`) },
     between: { '~fleet': ({ data }) => void did.push(`between ${data}`) },
-    dropped: () => void did.push('dropped'),
+    dropped: (what) => void did.push(what === 'relay_record' ? 'dropped' : what),
   })(room, record);
   return did.join(', ');
 }
@@ -23,6 +29,7 @@ const [host, room, fleet] = [`host:${id}`, `room:${id}`, `fleet:${id}`];
 
 test.each<[string, string, RelayRecord, string]>([
   ['a sample', host, { data: sample, offset: 3, epoch: boot }, 'sample true 3 true, deliver host'],
+  ['a straggler', host, { data: straggler, offset: 3, epoch: boot }, 'sample true 3 false, relay_straggler'],
   ['a message', room, { data: '{}', offset: 7, epoch: 'life', info: '{"user":"u"}' }, 'message true 7, deliver room'],
   ['a fleet summary', fleet, { data: '{}' }, 'deliver fleet'],
   ['a notification', `user:${id}`, { data: '{}' }, 'deliver user'],
