@@ -113,7 +113,12 @@ export class Cluster {
 
   /** Whether a new connection should rather go to another replica; by chance, so that nobody is locked out. */
   prefersOthers(): boolean {
-    return this.#drain.isClosing || (this.#rebalance !== undefined && Math.random() < refusalChance(this.#view()));
+    if (this.#drain.isClosing) return true;
+    if (!this.#rebalance) return false;
+    const view = this.#view();
+    // Where a replica has died all others take its clients at once: counted now, each would see the old rows of the rest as room.
+    const own = Math.min(view.own, this.#replicas.steadyConnections);
+    return Math.random() < refusalChance({ ...view, own });
   }
 
   /** Moves the clients to the other replicas, if there are any; resolves when this one may be closed. */

@@ -43,6 +43,8 @@ export class Replicas {
   #changedMs = performance.now();
   #messages = 0;
   #messagesMs = performance.now();
+  /** What this replica said of late, with `performance.now()` of each time. */
+  #told: { connections: number; ms: number }[] = [];
   #exchange: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -89,6 +91,11 @@ export class Replicas {
     return performance.now() - this.#changedMs;
   }
 
+  /** The least number of connections that this replica told of within two rounds: as old as what is known of the others. Infinity: of none. */
+  get steadyConnections(): number {
+    return Math.min(...this.#told.map(({ connections }) => connections));
+  }
+
   /** What the row says is so old, in ms of hub time. */
   ageMs(row: ReplicaRow): number {
     return Math.max(0, this.#parts.clock.now() - row.at);
@@ -121,8 +128,14 @@ export class Replicas {
 
   async #talk(): Promise<void> {
     const { store, self, vanished } = this.#parts;
-    const rows = (await store.exchange(this.#own(true))).filter(({ id }) => id !== self.id);
-    const { ttlMs, removeMs } = this.#times;
+    const { everyMs, ttlMs, removeMs } = this.#times;
+    const own = this.#own(true);
+    const now = performance.now();
+    this.#told = [
+      ...this.#told.filter(({ ms }) => now - ms < 2 * everyMs),
+      { connections: own.connections.agent + own.connections.user, ms: now },
+    ];
+    const rows = (await store.exchange(own)).filter(({ id }) => id !== self.id);
     const living = rows.filter((row) => this.ageMs(row) < ttlMs);
     const silent = rows.filter((row) => this.ageMs(row) >= ttlMs);
     for (const { id } of this.#others) {

@@ -50,6 +50,19 @@ test('alone there is one row, always fresh', async () => {
   expect(await alone.read()).toMatchObject([{ ready: true }]);
 });
 
+test('what was here for a while is the least that was told of late', async () => {
+  let agent = 5;
+  const alone = replicaOn(new MemoryReplicas(), { counts: () => ({ connections: { agent, user: 0 }, rooms: 0 }), times: { everyMs: 20_000 } });
+  await alone.read();
+  expect(alone.steadyConnections).toBe(5);
+  agent = 9;
+  await alone.tell();
+  expect(alone.steadyConnections).toBe(5);
+  agent = 2;
+  await alone.tell();
+  expect(alone.steadyConnections).toBe(2);
+});
+
 function replicaOn(store: ReplicasParts['store'], over: Partial<ReplicasParts> = {}): Replicas {
   const replica = new Replicas({
     store,
