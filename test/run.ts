@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { buildStaleWeb } from '../src/local/webBuild.ts';
 import { installTools } from './support/install.ts';
 import { startPostgresServer } from './support/postgresServer.ts';
 import { addResults, readResults, type Results } from './support/results.ts';
@@ -87,6 +88,8 @@ mkdirSync(reports, { recursive: true });
 for (const name of installTools(wanted))
   console.log(`Missing: ${name}. Its tests are skipped; to get it: apt-get install ${tools[name].package}`);
 
+// Once before all of them: else each test that starts a hub would build the page beside the others, for a minute.
+await buildStaleWeb(root);
 const results = addResults([
   await runTests('all tests on embedded PostgreSQL', filters, { DATABASE_URL: undefined }),
   await runOnServer(filters),

@@ -140,7 +140,8 @@ test('a signal at any moment of the start leaves nothing behind, and the next st
   for (const [index, [what, reached]] of moments.entries()) {
     const dataDir = join(folder, String(index));
     const hub = await run(dataDir, { program: 'start' });
-    await until(() => reached(hub, dataDir) ?? hub.child.exitCode !== null, what, 60_000);
+    await until(() => reached(hub, dataDir) || hub.child.exitCode !== null, what, 60_000);
+    expect(hub.child.exitCode, hub.output()).toBeNull();
     hub.signal('SIGINT');
     expect({ what, ...(await hub.ended) }).toEqual({ what, code: expect.any(Number), signal: null });
     await until(() => processesIn(folder).length === 0, `nothing is left after "${what}"`, 5_000);

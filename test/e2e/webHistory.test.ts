@@ -101,10 +101,11 @@ needs('chromium', 'linux').describe('the history in the web UI', () => {
     const section = page.getByLabel('Processes', { exact: true });
     const title = (): Promise<string> => section.locator('h3 span').innerText();
     const newest = await until(title, 'the newest list is shown', 60_000);
-    const strip = (await page.locator('.strip').first().boundingBox())!;
     let share = 1;
     await until(
       async () => {
+        // Looked up each time, for what loads above it moves it.
+        const strip = (await page.locator('.strip').first().boundingBox())!;
         share = share > 0.3 ? share - 0.01 : 0.98;
         await page.mouse.move(strip.x + strip.width * share, strip.y + strip.height / 2);
         const shown = await title();

@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { join, resolve } from 'node:path';
+import { buildStaleWeb } from '../../src/local/webBuild.ts';
 import { installTools } from '../support/install.ts';
 import { tools } from '../support/tools.ts';
 
@@ -9,6 +10,7 @@ const root = resolve(import.meta.dirname, '../..');
 for (const name of installTools(['ip', 'nft', 'faketime', 'redis', 'nginx', 'kubectl'])) {
   process.stderr.write(`Missing: ${name}. Its tests are skipped; to get it: apt-get install ${tools[name].package}\n`);
 }
+await buildStaleWeb(root);
 const filters = process.argv.slice(2);
 const args = [join(root, 'node_modules/vitest/vitest.mjs'), 'run', '--no-file-parallelism', '--reporter=verbose'];
 const chosen = filters.length > 0 ? filters : ['test/faults'];
