@@ -27,16 +27,21 @@ export async function makeSignInLink(pool: Pool, publicUrl: string): Promise<str
 export const signInLinkIfNeeded = async (pool: Pool, publicUrl: string): Promise<string | undefined> =>
   (await anyAdminHasPassword(pool)) ? undefined : makeSignInLink(pool, publicUrl);
 
-/** Uses the link up. Refuses `token_used`, the same for one that never was. */
+/** Uses the link up with the session it opens, or neither. Refuses `token_used`, the same for one that never was. */
 export async function exchangeSignInLink(
-  needs: SessionNeeds & { loginLimits: LoginLimits },
+  needs: SessionNeeds & { sql: Pool; loginLimits: LoginLimits },
   token: string,
   browser: Browser,
 ): Promise<Opened> {
   await needs.loginLimits.take('sign-in link', browser.address);
-  const person = await takeSignInLink(needs.sql, hashToken(token));
-  if (person === undefined)
-    throw new AppError('token_used', 'This link was used already or has expired; make another with: npm run hub -- --sign-in-link');
+  const ended: string[] = [];
+  const opened = await needs.sql.begin(async (sql) => {
+    const person = await takeSignInLink(sql, hashToken(token));
+    if (person === undefined)
+      throw new AppError('token_used', 'This link was used already or has expired; make another with: npm run hub -- --sign-in-link');
+    return openSession({ ...needs, sql, sessionsEnded: (sessions) => void ended.push(...sessions) }, person, browser);
+  });
   needs.loginLimits.giveBack('sign-in link', browser.address);
-  return openSession(needs, person, browser);
+  if (ended.length > 0) needs.sessionsEnded(ended);
+  return opened;
 }

@@ -220,6 +220,16 @@ test('without a password the first admin gets in by a link, once', async () => {
   expect((await fresh.browser().post('/auth/sign-in-link', { token: newer })).status).toBe(410);
 });
 
+test('a sign-in link that could not be stored as used is not used up', async () => {
+  const fresh = await startTestApi(onTestFinished);
+  const token = (await makeSignInLink(fresh.sql, fresh.publicUrl)).split('#')[1];
+  await fresh.sql`create function fill_disk() returns trigger language plpgsql as $$ begin raise exception using errcode = 'disk_full'; end $$`;
+  await fresh.sql`create trigger fill_disk before insert on session execute function fill_disk()`;
+  expect(await fresh.browser().post('/auth/sign-in-link', { token })).toMatchObject({ status: 503, body: { code: 'unavailable' } });
+  await fresh.sql`drop trigger fill_disk on session`;
+  expect((await fresh.browser().post('/auth/sign-in-link', { token })).status).toBe(200);
+});
+
 test('an access token identifies until it expires or its session ends', async () => {
   const browser = await hub.signIn();
   const directory = new Directory({ sql: hub.sql });
