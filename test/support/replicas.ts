@@ -11,6 +11,7 @@ import { newId } from '../../src/lib/id.ts';
 import type { Position } from '../../src/protocol/commands.ts';
 import type { Sample } from '../../src/protocol/kinds.ts';
 import { conversationRoom, hostRoom } from '../../src/protocol/rooms.ts';
+import type { RelayRecord } from '../../src/relay/relay.ts';
 import { ConversationStream } from '../../src/streams/conversation.ts';
 import { SampleStream, type SampleStreamOptions } from '../../src/streams/samples.ts';
 import { FakeClient } from './fakeClient.ts';
@@ -20,6 +21,8 @@ import { UnevenBus, UnevenRelay, type Unevenness } from './unevenBus.ts';
 export interface ReplicasOptions extends Unevenness {
   count: number;
   recent?: SampleStreamOptions['recent'];
+  /** In place of what replicas do with records, to prove that a test notices a false one. */
+  receive?: (hub: Hub) => (room: string, record: RelayRecord) => void;
   /** Without it rooms are not compared with PostgreSQL. */
   catchUp?: { areAway: () => boolean; times: ConstructorParameters<typeof CatchUp>[1] };
 }
@@ -59,7 +62,9 @@ export async function startReplicas(on: TestHub, options: ReplicasOptions): Prom
     const conversations = new ConversationStream({ sql, epoch: on.conversations.epoch });
     const samples = new SampleStream({ sql, recent: options.recent });
     const agents = new Set<string>();
-    await hub.start(receiveRelayed({ hub, samples, conversations, dropped: () => add(dropped, 'relay_record', 1) }));
+    const receive =
+      options.receive?.(hub) ?? receiveRelayed({ hub, samples, conversations, dropped: () => add(dropped, 'relay_record', 1) });
+    await hub.start(receive);
     const parts: CatchUpParts = {
       sql,
       hub,

@@ -7,6 +7,8 @@ export interface Unevenness {
   delayMs(): number;
   /** Whether this record does not arrive at this replica. */
   loses?(room: string, record: RelayRecord): boolean;
+  /** Whether this record arrives twice. */
+  repeats?(room: string, record: RelayRecord): boolean;
 }
 
 export class UnevenBus {
@@ -51,11 +53,12 @@ export class UnevenRelay implements Relay {
   }
 
   #bring(from: UnevenRelay, room: string, record: RelayRecord): void {
-    const { delayMs, loses } = this.#bus.unevenness;
+    const { delayMs, loses, repeats } = this.#bus.unevenness;
     if (loses?.(room, record)) return;
+    const records: [string, RelayRecord][] = Array.from({ length: repeats?.(room, record) ? 2 : 1 }, () => [room, record]);
     const waiting = this.#coming.get(from);
-    if (waiting) return void waiting.push([room, record]);
-    const batch: [string, RelayRecord][] = [[room, record]];
+    if (waiting) return void waiting.push(...records);
+    const batch = records;
     this.#coming.set(from, batch);
     setTimeout(() => {
       this.#coming.delete(from);
