@@ -43,6 +43,8 @@ export interface Hostroom {
 }
 
 const checkout = resolve(import.meta.dirname, '../..');
+/** As `npm start`, `npm run hub` and the image have them. */
+const nodeFlags = ['--max-semi-space-size=8'];
 const readyLine = { start: /hostroom runs at /, main: /the hub is ready/, clusterMain: /hostroom runs at /, migrateMain: /^$/ };
 
 /** A folder for one test that PostgreSQL's user may enter; what still runs in it at the end is killed, then it is removed. */
@@ -70,7 +72,7 @@ export async function run(dataDir: string, options: RunOptions = {}): Promise<Ho
     DATA_DIR: dataDir,
     ...options.environment,
   };
-  const child = spawn(process.execPath, [join(root, 'src', `${program}.ts`), ...(options.args ?? [])], {
+  const child = spawn(process.execPath, [...nodeFlags, join(root, 'src', `${program}.ts`), ...(options.args ?? [])], {
     cwd: root,
     detached: true,
     stdio: ['pipe', 'pipe', 'pipe'],
