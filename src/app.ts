@@ -208,6 +208,7 @@ async function build({ config, log, version, root }: AppOptions, closers: Closer
     policy,
     clock,
     log,
+    tracing,
     version,
     limits: config.limits,
     rates,

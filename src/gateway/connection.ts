@@ -214,29 +214,33 @@ export class Connection {
 
   async #execute(command: Command, lateAt: number): Promise<void> {
     this.#services.metrics.received(command.method);
-    const call = new Call();
+    const { client } = this;
+    // Samples are too many: one in some is followed, by who takes it in.
+    const isSample = command.method === 'publish' && client?.identity.kind === 'agent';
+    const call = new Call(isSample ? undefined : this.#services.tracing, command.method, this.id);
     try {
       if (command.method === 'connect')
-        return await this.#connect(command.id, command.request, (admitting) => call.within(lateAt, admitting));
-      const { client } = this;
+        return await call.run(() => this.#connect(command.id, command.request, (admitting) => call.within(lateAt, admitting)));
       if (!client) return this.#refuse('command before connect');
       if (command.refusal) throw new Refusal(command.refusal.error, command.refusal.message);
       if (this.#allowance?.takeCommand(command.method) === false) {
         this.#services.metrics.dropped('command');
         throw new Refusal(errors.tooManyRequests);
       }
-      const handled = handle(this.#services, client, command, call);
+      const handled = call.run(() => handle(this.#services, client, command, call));
       const answer = handled instanceof Promise ? await call.within(lateAt, handled) : handled;
       if (typeof answer === 'string') client.send(answer);
-      else if (answer) answer.later.then((text) => client.send(text)).catch((error: unknown) => this.#fail(command, error));
+      else if (answer) answer.later.then((text) => client.send(text)).catch((error: unknown) => this.#fail(command, call, error));
     } catch (error) {
       if (call.isLate) this.#services.metrics.error(command.method);
-      this.#fail(command, error);
+      this.#fail(command, call, error);
+    } finally {
+      call.end();
     }
   }
 
   /** Answers what a handler threw. */
-  #fail({ id, method }: Command, error: unknown): void {
+  #fail({ id, method }: Command, call: Call, error: unknown): void {
     if (this.#isClosed) return;
     if (error instanceof Closing) {
       this.#services.log.debug({ client: this.id, method, why: error.message }, 'closing a connection');
@@ -244,7 +248,8 @@ export class Connection {
     }
     if (error instanceof Refusal) return this.#answer(encodeError(id, error.error, error.message));
     this.#services.metrics.error(method);
-    this.#services.log.error({ client: this.id, method, err: error }, 'a command failed');
+    this.#services.log.error({ client: this.id, trace: call.trace, method, err: error }, 'a command failed');
+    call.end(error);
     this.#answer(encodeError(id, errors.internal));
   }
 

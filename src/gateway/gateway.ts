@@ -8,6 +8,7 @@ import { checkInternals, releaseUpgrade } from '../hub/wire.ts';
 import { Bucket } from '../lib/bucket.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
 import { closes } from '../protocol/codes.ts';
+import type { Tracing } from '../ops/tracing.ts';
 import { defaultMaxDepth } from '../protocol/frames.ts';
 import { Connection } from './connection.ts';
 import type { Rates } from './allowance.ts';
@@ -24,6 +25,7 @@ export interface GatewayOptions {
   version: string;
   clock?: Clock;
   log?: GatewayLog;
+  tracing?: Tracing;
   metrics?: GatewayMetrics;
   timings?: Partial<Timings>;
   maxDepth?: number;
@@ -82,6 +84,7 @@ export class Gateway {
       policy: options.policy,
       clock: options.clock ?? systemClock,
       log: options.log ?? { error: nothing, warn: nothing, debug: nothing },
+      tracing: options.tracing,
       metrics: options.metrics ?? { received: nothing, error: nothing, dropped: nothing },
       timings: { ...defaultTimings, ...options.timings },
       limits: options.limits,

@@ -2,6 +2,7 @@
 
 import type { Hub } from '../hub/hub.ts';
 import type { Clock } from '../lib/clock.ts';
+import type { Tracing } from '../ops/tracing.ts';
 import type { Method } from '../protocol/commands.ts';
 import type { Rates } from './allowance.ts';
 import type { ConnectionLimits, Seats } from './limits.ts';
@@ -72,6 +73,8 @@ export interface Services {
   policy: Policy;
   clock: Clock;
   log: GatewayLog;
+  /** Absent: no traces. */
+  tracing: Tracing | undefined;
   metrics: GatewayMetrics;
   timings: Timings;
   limits: ConnectionLimits;

@@ -97,7 +97,7 @@ test('a connect on which the policy hangs is refused as temporary, so that SDKs 
 });
 
 test('what is done in time wins over its deadline, even one that has passed', async () => {
-  const call = new Call();
+  const call = new Call(undefined, 'publish', '');
   expect(await call.within(performance.now() - 1000, Promise.resolve('done'))).toBe('done');
   expect(call.isLate).toBe(false);
   await expect(call.within(performance.now(), Promise.reject(new Error('failed')))).rejects.toThrow('failed');

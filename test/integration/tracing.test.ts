@@ -69,6 +69,24 @@ needs('redis').test(
     expect(sample.attributes).toMatchObject({ host: agent.host });
     expect(shown.attributes['service.instance.id']).not.toBe(sample.attributes['service.instance.id']);
 
+    // By WebSocket: the command and what it commits, and in the log of a failure the connection with the trace.
+    const say = (text: string): Promise<{ error?: unknown }> =>
+      viewer.call('publish', { channel: `room:${agent.host}`, data: { kind: 'message', text, key: text } });
+    expect((await say('by WebSocket')).error).toBeUndefined();
+    const said = await until(() => {
+      const command = receiver.spans.find(({ name }) => name === 'command publish');
+      return command && named('change of a conversation', command.traceId);
+    }, 'the command and its commit are told');
+    expect(said.parentSpanId).toBe(
+      receiver.spans.find(({ name, traceId }) => name === 'command publish' && traceId === said.traceId)?.spanId,
+    );
+    await first.database.sql`alter table publication rename to publication_away`;
+    expect((await say('in vain')).error).toBeDefined();
+    const failed = second.lines.map((text) => JSON.parse(text) as { trace?: string; client?: string; msg: string });
+    const failure = failed.find(({ msg }) => msg === 'a command failed');
+    expect(failure?.client).toMatch(/^[0-9a-f-]{36}$/);
+    await until(() => named('command publish', failure?.trace ?? ''), 'its trace is told');
+
     // The log names the trace beside the request, and no span tells a secret.
     const line = first.lines
       .map((text) => JSON.parse(text) as { trace?: string; request?: string; msg: string })
