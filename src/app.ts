@@ -181,7 +181,7 @@ async function build({ config, log, version, root }: AppOptions, closers: Closer
   outages.start();
   closers.add('outages', () => outages.close());
 
-  const cluster = new Cluster({ config, log, metrics, clock, version, replica, link, hub });
+  const cluster = new Cluster({ config, log, metrics, clock, version, replica, link, hub, leaving: () => (notReady = 'draining') });
   cluster.start();
   closers.add('cluster', () => cluster.close());
 
@@ -253,7 +253,8 @@ async function build({ config, log, version, root }: AppOptions, closers: Closer
   closers.add('HTTP server', () => server.close());
   closers.add('reader', () => reader.close());
   await server.listen({ host: config.host, port: config.port });
-  notReady = undefined;
+  // A pod may be deleted while it starts.
+  if (notReady === 'starting') notReady = undefined;
   cluster.ready();
 
   return {
@@ -265,7 +266,6 @@ async function build({ config, log, version, root }: AppOptions, closers: Closer
     localEnrolment: async () => (await localEnrolment({ sql })).token,
     isEnrolled: async (host) => ((await findHostKey(sql, host))?.publicKey ?? null) !== null,
     close: async () => {
-      notReady = 'draining';
       await cluster.drain();
       await closers.close(failed);
     },

@@ -122,7 +122,8 @@ export class Fleet {
     this.#away[later] = (this.#away[later] ?? 0) + 1;
   }
 
-  #shareOf(replica: Replica): { own: number; others: Row[]; isAnyDraining: boolean } {
-    return { own: replica.connections, others: this.othersOf(replica), isAnyDraining: this.replicas.some(({ isDraining }) => isDraining) };
+  #shareOf(replica: Replica): Parameters<typeof refusalChance>[0] {
+    const isAnyDraining = this.replicas.some(({ isDraining }) => isDraining);
+    return { own: replica.connections, others: this.othersOf(replica), isAnyDraining, unchangedMs: this.nowMs };
   }
 }

@@ -14,6 +14,8 @@ export interface ReplicaNeeds {
     readonly self: string;
     /** As they are now. */
     rows(): Promise<ReplicaRow[]>;
+    /** Those that Kubernetes has made and does not delete; the node is empty until there is one. */
+    readonly pods: readonly { name: string; node: string }[];
     /** Asks for another number of replicas; throws AppError busy when that was refused. Undefined where nobody may. */
     scale: ((replicas: number) => Promise<void>) | undefined;
   };
@@ -42,6 +44,7 @@ export function replicaRoutes(app: Api, { replicas }: ReplicaNeeds): void {
           self: row.id === replicas.self,
         })),
         next: null,
+        pending: replicas.pods.filter(({ name }) => rows.every((row) => row.name !== name)).map(({ name, node }) => ({ name, node })),
         scalable: replicas.scale !== undefined,
       };
     },

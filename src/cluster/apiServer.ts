@@ -36,6 +36,9 @@ export interface WatchCall {
   signal: AbortSignal;
 }
 
+/** Answers that mean that this may not be asked at all. */
+export const refusals: readonly (number | undefined)[] = [401, 403, 404];
+
 const answerWithinMs = 10_000;
 const maxAnswerBytes = 32 * 1024 * 1024;
 

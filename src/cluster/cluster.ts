@@ -27,6 +27,8 @@ export interface ClusterParts {
   /** Undefined: there is no other replica. */
   link: RedisLink | undefined;
   hub: Pick<Hub, 'clients' | 'connections' | 'followed'>;
+  /** It is about to stop: load balancers should send nobody any more. */
+  leaving(): void;
   kubernetesTimes?: KubernetesTimes;
 }
 
@@ -36,6 +38,8 @@ export class Cluster {
   readonly #rebalance: Rebalance | undefined;
   readonly #drain: Drain;
   readonly #kubernetes: Kubernetes | undefined;
+  /** That this replica stops. */
+  #told: Promise<void> | undefined;
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
@@ -56,13 +60,24 @@ export class Cluster {
     });
     const place = config.kubernetes;
     // Alone in its process there is nobody to share with, whatever Kubernetes says.
-    this.#kubernetes = link && place && new Kubernetes({ place, log, connections: () => totalOf(hub), times: parts.kubernetesTimes });
+    this.#kubernetes =
+      link &&
+      place &&
+      new Kubernetes({
+        place,
+        log,
+        connections: () => totalOf(hub),
+        // What is to be deleted stays so: no need to wait for SIGTERM.
+        leaving: () => void this.drain(),
+        times: parts.kubernetesTimes,
+      });
     this.#drain = new Drain({
       graceMs: config.shutdownGraceMs,
       clients: () => hub.clients(),
       others: () => this.#othersAtStop(),
       log,
       incomplete: metrics.drainIncomplete,
+      took: metrics.drainTook,
     });
     this.#rebalance =
       link &&
@@ -111,6 +126,11 @@ export class Cluster {
     return this.#replicas.read();
   }
 
+  /** The pods that Kubernetes has made, ready or not, and is not about to delete; none where it cannot be asked. */
+  get pods(): readonly { name: string; node: string }[] {
+    return this.#kubernetes?.pods ?? [];
+  }
+
   /** Whether a new connection should rather go to another replica; by chance, so that nobody is locked out. */
   prefersOthers(): boolean {
     if (this.#drain.isClosing) return true;
@@ -121,14 +141,19 @@ export class Cluster {
     return Math.random() < refusalChance({ ...view, own });
   }
 
-  /** Moves the clients to the other replicas, if there are any; resolves when this one may be closed. */
+  /** Moves the clients to the other replicas, if there are any; resolves when this one may be closed. It may be called again. */
   async drain(): Promise<void> {
+    await (this.#told ??= this.#tellOfStop());
+    await this.#drain.run();
+  }
+
+  async #tellOfStop(): Promise<void> {
+    this.#parts.leaving();
     this.#rebalance?.close();
     await this.#replicas.draining();
     this.#kubernetes?.draining();
     const { survivors } = this.#othersAtStop();
     if (survivors > 0) this.#kubernetes?.tell('Draining', `${totalOf(this.#parts.hub)} connections go to ${survivors} other replicas`);
-    await this.#drain.run();
   }
 
   async close(): Promise<void> {

@@ -16,6 +16,8 @@ export interface DrainParts {
   log: { info(details: object, message: string): void; warn(details: object, message: string): void };
   /** The time does not suffice for the pace. */
   incomplete(): void;
+  /** Which part of the grace it has taken so far. */
+  took(graceRatio: number): void;
 }
 
 const tickMs = 250;
@@ -23,7 +25,9 @@ const tickMs = 250;
 export class Drain {
   readonly #parts: DrainParts;
   readonly budget: DrainBudget;
+  #startedMs: number | undefined;
   #isClosing = false;
+  #running: Promise<void> | undefined;
 
   constructor(parts: DrainParts) {
     this.#parts = parts;
@@ -35,17 +39,24 @@ export class Drain {
     return this.#isClosing;
   }
 
-  /** Resolves when all connections were told to go elsewhere, or when there is no replica that could take them. */
-  async run(): Promise<void> {
+  /**
+   * Resolves when all connections were told to go elsewhere, or when there is no replica that could take them. Called again it goes on with
+   * what is left; its times count from the first call.
+   */
+  run(): Promise<void> {
+    this.#startedMs ??= performance.now();
+    return (this.#running ??= this.#run(this.#startedMs).finally(() => (this.#running = undefined)));
+  }
+
+  async #run(startedMs: number): Promise<void> {
     const { log } = this.#parts;
-    const startedMs = performance.now();
-    if (this.#isAlone()) return;
+    if (this.#isAlone() || (this.#isClosing && this.#open().length === 0)) return;
     log.info({ connections: this.#open().length, ...this.#view() }, 'draining; still serving while load balancers learn of it');
     const settledMs = startedMs + this.budget.settleMs;
-    while (performance.now() < settledMs && !this.#isAlone()) await tick(settledMs - performance.now());
+    while (performance.now() < settledMs && !this.#isAlone()) await this.#tick(settledMs - performance.now());
     this.#isClosing = true;
     await this.#closeAll(settledMs + this.budget.windowMs);
-    log.info({ seconds: Math.round((performance.now() - startedMs) / 100) / 10, left: this.#open().length }, 'drained');
+    log.info({ seconds: Math.round(this.#tellProgress() / 100) / 10, left: this.#open().length }, 'drained');
   }
 
   async #closeAll(latestMs: number): Promise<void> {
@@ -64,8 +75,20 @@ export class Drain {
       endMs = drainEndMs(this.#view(), { nowMs, endMs, latestMs });
       this.#close(open, closeNow({ left: open.length, nowMs, endMs, tickMs }, Math.random()));
       if (nowMs >= endMs) return;
-      await tick();
+      await this.#tick();
     }
+  }
+
+  #tick(atMostMs = tickMs): Promise<void> {
+    this.#tellProgress();
+    return wait(Math.max(0, Math.min(tickMs, atMostMs)));
+  }
+
+  /** Gives how long it takes by now. */
+  #tellProgress(): number {
+    const tookMs = performance.now() - (this.#startedMs ?? performance.now());
+    this.#parts.took(tookMs / Math.max(1, this.#parts.graceMs));
+    return tookMs;
   }
 
   /** Those first who wait for no answer. */
@@ -91,5 +114,3 @@ export class Drain {
     return this.#parts.others().survivors === 0;
   }
 }
-
-const tick = (atMostMs = tickMs): Promise<void> => wait(Math.max(0, Math.min(tickMs, atMostMs)));

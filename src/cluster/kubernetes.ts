@@ -4,16 +4,18 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { AppError } from '../errors.ts';
 import type { KubernetesPlace } from '../lib/kubernetesPlace.ts';
 import { newId } from '../lib/id.ts';
-import { ApiFault, ApiServer } from './apiServer.ts';
+import { ApiFault, ApiServer, refusals } from './apiServer.ts';
+import { DeletionCost } from './deletionCost.ts';
 import { readPod, readSlice, readyPods, selectorOf, type Endpoint, type Pod } from './pods.ts';
 import { Reflector, type ReflectorOptions } from './reflector.ts';
-import { deletionCost } from './share.ts';
 
 export interface KubernetesParts {
   place: KubernetesPlace;
   log: { info(details: object, message: string): void; warn(details: object, message: string): void };
   /** Connections of this replica. */
   connections(): number;
+  /** This pod is to be deleted: told once, before SIGTERM where something is done in between (a preStop hook). */
+  leaving(): void;
   times?: KubernetesTimes;
 }
 
@@ -32,19 +34,20 @@ export interface PodsView {
   unchangedMs: number;
 }
 
-const costAnnotation = 'controller.kubernetes.io/pod-deletion-cost';
 const manager = 'hostroom';
 const retryMostMs = 30_000;
 const unsureMs = 600_000;
-const refusals: readonly (number | undefined)[] = [401, 403, 404];
 
 export class Kubernetes {
   readonly #parts: KubernetesParts;
   readonly #closed = new AbortController();
+  readonly #cost: DeletionCost;
+  readonly #costEveryMs: number;
   #server: ApiServer | undefined;
   #own: Pod | undefined;
   #pods: Reflector<Pod> | undefined;
   #slices: Reflector<Endpoint[]> | undefined;
+  #isLeaving = false;
   #isTroubled = false;
   #lostMs = -Infinity;
   #isOff = false;
@@ -52,21 +55,18 @@ export class Kubernetes {
   #syncedMs = -Infinity;
   #ready = '';
   #changedMs = performance.now();
-  #cost: number | undefined;
-  #costMs = -Infinity;
-  #mayCost = true;
-  /** A change of the cost that is on its way. */
-  #costing: Promise<void> | undefined;
   #mayTell = true;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(parts: KubernetesParts) {
     this.#parts = parts;
+    const { place, connections, log, times } = parts;
+    this.#costEveryMs = times?.costEveryMs ?? 60_000;
+    this.#cost = new DeletionCost({ pod: place.pod, everyMs: this.#costEveryMs, connections, log });
   }
 
   start(): void {
-    const everyMs = Math.min(5_000, this.#parts.times?.costEveryMs ?? 5_000);
-    this.#timer = setInterval(() => this.#tick(), everyMs).unref();
+    this.#timer = setInterval(() => this.#tick(), Math.min(5_000, this.#costEveryMs)).unref();
     void this.#keepRunning();
   }
 
@@ -80,6 +80,11 @@ export class Kubernetes {
       versions: new Set(ready.map(({ template }) => template)).size,
       unchangedMs: performance.now() - this.#changedMs,
     };
+  }
+
+  /** The pods of this Deployment that are not on their way out, whether they are ready or not; none where Kubernetes is not to be had. */
+  get pods(): Pod[] {
+    return this.#isSynced ? this.#ownPods().filter(({ terminating }) => !terminating) : [];
   }
 
   /** Shown by `kubectl describe pod` and `kubectl events`. Never throws, never waits. */
@@ -109,9 +114,7 @@ export class Kubernetes {
 
   /** The pod costs nothing any more: it is going. */
   draining(): void {
-    const mayCost = this.#mayCost;
-    this.#mayCost = false;
-    void Promise.resolve(this.#costing).then(() => (mayCost && this.#cost !== undefined ? this.#setCost(undefined) : undefined));
+    if (this.#server) void this.#cost.takeBack(this.#server);
   }
 
   /** Asks for another number of replicas. Throws AppError busy. */
@@ -206,12 +209,17 @@ export class Kubernetes {
     return undefined;
   }
 
-  #readyPods(): Pod[] {
+  #ownPods(): Pod[] {
     const deployment = this.#own?.deployment;
-    return deployment === undefined ? [] : readyPods(deployment, this.#pods?.items.values() ?? [], this.#slices?.items.values() ?? []);
+    return deployment === undefined ? [] : Array.from(this.#pods?.items.values() ?? []).filter((pod) => pod.deployment === deployment);
+  }
+
+  #readyPods(): Pod[] {
+    return readyPods(this.#ownPods(), this.#slices?.items.values() ?? []);
   }
 
   #changed(): void {
+    this.#noticeLeaving();
     if (!this.#isSynced) return;
     this.#syncedMs = performance.now();
     this.#isOff = false;
@@ -222,6 +230,13 @@ export class Kubernetes {
     if (ready === this.#ready) return;
     this.#ready = ready;
     this.#changedMs = performance.now();
+  }
+
+  #noticeLeaving(): void {
+    if (this.#isLeaving || this.#pods?.items.get(this.#parts.place.pod)?.terminating !== true) return;
+    this.#isLeaving = true;
+    this.#parts.log.info({}, 'this pod is to be deleted');
+    this.#parts.leaving();
   }
 
   /** Told once, and again only after all was well for a while: in some troubles every other answer is good. */
@@ -253,35 +268,7 @@ export class Kubernetes {
 
   #tick(): void {
     this.#noticeCalm();
-    void this.#keepCost();
-  }
-
-  /** On a change of the bucket, and seldom: each write goes to every watcher of pods. */
-  async #keepCost(): Promise<void> {
-    const cost = deletionCost(this.#parts.connections());
-    const isSoon = performance.now() - this.#costMs < (this.#parts.times?.costEveryMs ?? 60_000);
-    if (!this.#own || this.#isOff || !this.#mayCost || cost === this.#cost || isSoon || this.#costing) return;
-    this.#costing = this.#setCost(cost).finally(() => (this.#costing = undefined));
-    await this.#costing;
-  }
-
-  /** By server-side apply without force, so that another owner of the annotation is not fought. */
-  async #setCost(cost: number | undefined): Promise<void> {
-    const { place, log } = this.#parts;
-    if (!this.#server) return;
-    this.#costMs = performance.now();
-    const annotations = cost === undefined ? {} : { [costAnnotation]: String(cost) };
-    const path = `/api/v1/namespaces/${this.#server.namespace}/pods/${encodeURIComponent(place.pod)}?fieldManager=${manager}`;
-    const body = { apiVersion: 'v1', kind: 'Pod', metadata: { name: place.pod, annotations } };
-    try {
-      await this.#server.call({ method: 'PATCH', path, body, contentType: 'application/apply-patch+yaml' });
-      this.#cost = cost;
-    } catch (error) {
-      const { status, message } = error as ApiFault;
-      if (status !== 409 && !refusals.includes(status)) return;
-      this.#mayCost = false;
-      log.info({ reason: message }, 'the deletion cost of this pod is left to others');
-    }
+    if (this.#server && this.#own && !this.#isOff) void this.#cost.keep(this.#server);
   }
 }
 

@@ -29,7 +29,8 @@ export interface DrainBudget {
   isShort: boolean;
 }
 
-const settleMs = 10_000;
+/** Load balancers learn within this time that a replica came, or goes. */
+export const settleMs = 10_000;
 const flushMs = 15_000;
 export const leastWindowMs = 5_000;
 

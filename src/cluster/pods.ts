@@ -2,6 +2,8 @@
 
 export interface Pod {
   name: string;
+  /** The machine it runs on; empty where it has none yet. */
+  node: string;
   /** Of its Deployment; undefined for a pod that belongs to none. */
   deployment: string | undefined;
   /** Names its version: the hash of the Deployment's template. */
@@ -22,7 +24,8 @@ const templateLabel = 'pod-template-hash';
 
 /** Undefined for what is no pod. */
 export function readPod(object: unknown): Pod | undefined {
-  const { metadata, status } = asRecord(object);
+  const { metadata, spec, status } = asRecord(object);
+  const { nodeName } = asRecord(spec);
   const { name, labels, ownerReferences, deletionTimestamp } = asRecord(metadata);
   if (typeof name !== 'string') return undefined;
   const known = Object.fromEntries(
@@ -34,6 +37,7 @@ export function readPod(object: unknown): Pod | undefined {
   const isOwned = typeof owner === 'string' && template !== '' && owner.endsWith(`-${template}`);
   return {
     name,
+    node: typeof nodeName === 'string' ? nodeName : '',
     deployment: isOwned ? owner.slice(0, -template.length - 1) : undefined,
     template,
     ready: listOf(asRecord(status)['conditions']).some((condition) => condition['type'] === 'Ready' && condition['status'] === 'True'),
@@ -61,11 +65,11 @@ export function selectorOf({ labels }: Pod): string {
     .join(',');
 }
 
-/** The pods of `deployment` that every Service which knows them sends new connections to. */
-export function readyPods(deployment: string, pods: Iterable<Pod>, slices: Iterable<readonly Endpoint[]>): Pod[] {
+/** Those of `pods` that every Service which knows them sends new connections to. */
+export function readyPods(pods: readonly Pod[], slices: Iterable<readonly Endpoint[]>): Pod[] {
   const behind = new Map<string, boolean>();
   for (const slice of slices) for (const { pod, ready } of slice) behind.set(pod, ready && behind.get(pod) !== false);
-  return Array.from(pods).filter((pod) => pod.deployment === deployment && pod.ready && !pod.terminating && behind.get(pod.name) === true);
+  return pods.filter(({ name, ready, terminating }) => ready && !terminating && behind.get(name) === true);
 }
 
 type Unknown = Readonly<Record<string, unknown>>;

@@ -1,5 +1,7 @@
 /** Decides which connections a replica keeps: its fair share, when it gives some away, when it refuses new ones. */
 
+import { settleMs } from './pace.ts';
+
 /** What one replica knows of the fleet at a moment; ages and durations in ms. */
 export interface FleetView {
   /** Connections here, counted now. */
@@ -29,7 +31,7 @@ const stopAt = 1.05;
 /** A row older than this says nothing: three were missed. */
 const freshMs = 6_000;
 /** Replicas that come and go are waited out. */
-const settledMs = 20_000;
+const quietMs = 20_000;
 const grownMs = 30_000;
 /** Above the share and not worth a refusal. */
 const fewTooMany = 10;
@@ -57,7 +59,7 @@ export function decideShare(view: FleetView, isShedding: boolean): ShareVerdict 
   if (view.isAnyDraining) return keep('draining');
   if (!isFresh(view) || (expected !== undefined && expected !== others.length + 1)) return keep('stale');
   if (view.versions > 1) return keep('rollout');
-  if (view.unchangedMs < settledMs) return keep('changing');
+  if (view.unchangedMs < quietMs) return keep('changing');
   if (view.readyMs < grownMs) return keep('young');
   const fair = fairOf(view);
   const surplus = own - stopsAt(fair);
@@ -66,11 +68,12 @@ export function decideShare(view: FleetView, isShedding: boolean): ShareVerdict 
 
 /**
  * How likely this replica refuses a new connection, for a proxy to offer it to the next one: 0 up to where shedding would stop, 0.8 from
- * where it would start, and only while another replica has less than its share. A few connections too many are never worth a refusal.
+ * where it would start, and only while another replica has less than its share and is known to balancers. A few connections too many are
+ * never worth a refusal.
  */
-export function refusalChance(view: Pick<FleetView, 'own' | 'others' | 'isAnyDraining'>): number {
+export function refusalChance(view: Pick<FleetView, 'own' | 'others' | 'isAnyDraining' | 'unchangedMs'>): number {
   const { own, others } = view;
-  if (!isFresh(view) || view.isAnyDraining) return 0;
+  if (!isFresh(view) || view.isAnyDraining || view.unchangedMs < settleMs) return 0;
   const fair = fairOf(view);
   if (!others.some(({ connections }) => connections < fair)) return 0;
   const from = Math.max(stopsAt(fair), fair + fewTooMany);
@@ -82,11 +85,5 @@ export function countReceivers({ own, others }: Pick<FleetView, 'own' | 'others'
   const fair = fairOf({ own, others });
   return others.filter(({ connections }) => connections < fair).length;
 }
-
-/**
- * `controller.kubernetes.io/pod-deletion-cost` of a pod: 0 without connections, else one more with each doubling, so that it changes
- * seldom and the emptiest pod goes first.
- */
-export const deletionCost = (connections: number): number => (connections < 1 ? 0 : Math.floor(Math.log2(connections)) + 1);
 
 const isFresh = ({ others }: Pick<FleetView, 'others'>): boolean => others.every(({ ageMs }) => ageMs < freshMs);

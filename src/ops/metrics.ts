@@ -48,6 +48,8 @@ export interface Metrics {
   storage(bytes: Readonly<Record<string, number>>): void;
   /** Set when a stop ran out of time with clients still connected. */
   drainIncomplete(): void;
+  /** Which part of SHUTDOWN_GRACE the stop has taken so far. */
+  drainTook(graceRatio: number): void;
   /** Connections closed so that they go to a replica with more room. */
   moved(count: number): void;
   /** Messages received and sent so far. */
@@ -100,6 +102,11 @@ export function createMetrics(sources: MetricSources): Metrics {
   gauge('writer_queue_rows', 'Samples that wait for their commit.', [], () => [[{}, sources.writerQueue().rows]]);
   gauge('writer_queue_bytes', 'Bytes of the samples that wait for their commit.', [], () => [[{}, sources.writerQueue().bytes]]);
   const drain = new Gauge({ name: 'hostroom_drain_incomplete', help: '1 once a stop ran out of time with clients connected.', registers });
+  const drainGrace = new Gauge({
+    name: 'hostroom_drain_grace_ratio',
+    help: 'Part of SHUTDOWN_GRACE that moving the clients away has taken; 0 until the stop.',
+    registers,
+  });
   const moved = counter('moved_connections_total', 'Connections closed so that they go to a replica with more room.');
   let messages = 0;
   const received = counter('messages_received_total', 'Messages received, by kind.', ['kind']);
@@ -158,6 +165,7 @@ export function createMetrics(sources: MetricSources): Metrics {
       for (const [tier, value] of Object.entries(bytes)) storage.set({ tier }, value);
     },
     drainIncomplete: () => drain.set(1),
+    drainTook: (graceRatio) => drainGrace.set(graceRatio),
     moved: (count) => moved.inc(count),
     messages: () => messages,
     sampled: (host, sample) => series.observe(host, sample),

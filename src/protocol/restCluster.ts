@@ -29,8 +29,14 @@ export const Replica = Type.Object({
 });
 export type Replica = Static<typeof Replica>;
 
-/** `scalable`: whether `PUT /replicas/scale` works here. */
-export const ReplicaList = Type.Object({ items: Type.Array(Replica), next: Type.Null(), scalable: Type.Boolean() });
+export const ReplicaList = Type.Object({
+  items: Type.Array(Replica),
+  next: Type.Null(),
+  /** Pods of this hub that have not said anything yet: they are being started. */
+  pending: Type.Array(Type.Object({ name: Type.String(), node: Type.String() })),
+  /** Whether `PUT /replicas/scale` works here. */
+  scalable: Type.Boolean(),
+});
 export type ReplicaList = Static<typeof ReplicaList>;
 
 export const Scale = Type.Object({ replicas: Type.Integer({ minimum: 1, maximum: 1_000 }) }, { additionalProperties: false });

@@ -1,7 +1,7 @@
 /** R23: the machine's clock jumps by an hour, both ways, under a running agent; time stays the hub's. */
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
@@ -9,12 +9,7 @@ import { startAgentHub } from '../support/agentHub.ts';
 import { root } from '../support/app.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
-
-/** Debian's package puts the library there. */
-const library = (): string | undefined =>
-  readdirSync('/usr/lib')
-    .map((name) => join('/usr/lib', name, 'faketime/libfaketime.so.1'))
-    .find((path) => existsSync(path));
+import { makeWrongClock } from '../support/wrongClock.ts';
 
 needs('linux', 'faketime').test(
   'a clock an hour ahead, then right, then an hour behind: every sample has the time of the hub, in order',
@@ -25,8 +20,7 @@ needs('linux', 'faketime').test(
       await hub.close();
       rmSync(folder, { recursive: true, force: true });
     });
-    const shift = join(folder, 'shift');
-    writeFileSync(shift, '+3600');
+    const clock = makeWrongClock(folder, 'shift', 3_600);
     const agent = spawn(process.execPath, [join(root, 'agent/main.ts')], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
@@ -34,10 +28,7 @@ needs('linux', 'faketime').test(
         HUB_URL: hub.url,
         ENROLMENT_TOKEN: 'token',
         STATE_DIR: join(folder, 'state'),
-        LD_PRELOAD: library(),
-        FAKETIME_TIMESTAMP_FILE: shift,
-        FAKETIME_NO_CACHE: '1',
-        FAKETIME_DONT_FAKE_MONOTONIC: '1',
+        ...clock.environment,
       },
     });
     onTestFinished(() => void agent.kill('SIGKILL'));
@@ -52,8 +43,8 @@ needs('linux', 'faketime').test(
     };
     await until(() => arrived.length >= 4);
     expect(Math.abs(agentTime() - Date.now() - 3_600_000)).toBeLessThan(60_000);
-    for (const to of ['+0', '-3600', '+3600']) {
-      writeFileSync(shift, to);
+    for (const ahead of [0, -3_600, 3_600]) {
+      clock.set(ahead);
       const before = arrived.length;
       await until(() => arrived.length >= before + 4);
     }

@@ -1,26 +1,12 @@
 /** R23: hubs and agents whose clocks are wrong by an hour, or set while they run; the time of PostgreSQL is what counts. */
 
-import { readdirSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { makeRunFolder } from '../support/hostroom.ts';
 import { needs } from '../support/needs.ts';
 import { startRig } from '../support/faults/rig.ts';
 import { printFigures, sized } from '../support/faults/scale.ts';
 import { until } from '../support/until.ts';
-
-/** Where Debian's package puts it. */
-function fakeTimeLibrary(): string {
-  const folders = readdirSync('/usr/lib').map((name) => `/usr/lib/${name}/faketime`);
-  for (const folder of [...folders, '/usr/lib/faketime', '/usr/local/lib/faketime']) {
-    try {
-      if (readdirSync(folder).includes('libfaketime.so.1')) return join(folder, 'libfaketime.so.1');
-    } catch (error) {
-      if (!/^(ENOENT|ENOTDIR)$/.test((error as NodeJS.ErrnoException).code ?? '')) throw error;
-    }
-  }
-  throw new Error('faketime is installed, its library is nowhere');
-}
+import { makeWrongClock } from '../support/wrongClock.ts';
 
 const samplesEach = sized(6, 60);
 
@@ -28,25 +14,14 @@ needs('linux', 'faketime').test(
   'the clock of a hub is an hour ahead, then behind; those of agents are wrong the other way: all is stored in the time of PostgreSQL',
   async () => {
     const folder = makeRunFolder(onTestFinished, 'hostroom-clock-');
-    const library = fakeTimeLibrary();
-    const wrongBy = (name: string, offset: string): Record<string, string> => {
-      set(name, offset);
-      return {
-        LD_PRELOAD: library,
-        FAKETIME_TIMESTAMP_FILE: join(folder, name),
-        FAKETIME_DONT_FAKE_MONOTONIC: '1',
-        FAKETIME_NO_CACHE: '1',
-      };
-    };
-    const set = (name: string, offset: string): void => {
-      // As a whole or not at all: it is read at any moment.
-      writeFileSync(join(folder, `${name}.new`), `${offset}\n`);
-      renameSync(join(folder, `${name}.new`), join(folder, name));
-    };
-    const rig = await startRig(onTestFinished, { environment: wrongBy('hub', '+3600') });
+    const hubClock = makeWrongClock(folder, 'hub', 3_600);
+    const rig = await startRig(onTestFinished, { environment: hubClock.environment });
     const names = ['behind', 'ahead', 'right'];
     await Promise.all(
-      ['-3600', '+3600', '+0'].map((offset, i) => rig.realAgent({ environment: { HOST_NAME: names[i]!, ...wrongBy(names[i]!, offset) } })),
+      [-3_600, 3_600, 0].map((ahead, i) => {
+        const { environment } = makeWrongClock(folder, names[i]!, ahead);
+        return rig.realAgent({ environment: { HOST_NAME: names[i]!, ...environment } });
+      }),
     );
     const rowsOf = (name: string): Promise<Row[]> =>
       rig.sql<Row[]>`
@@ -59,7 +34,7 @@ needs('linux', 'faketime').test(
       await until(async () => (await count()).every((n, i) => n >= before[i]! + more), `${more} samples more of each`, 150_000);
     };
     await untilMore(samplesEach);
-    set('hub', '-3600');
+    hubClock.set(-3_600);
     await untilMore(samplesEach);
     const figures: Record<string, object> = {};
     for (const name of names) {

@@ -3,8 +3,10 @@
 import { expect, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { broken } from '../support/faults/checker.ts';
+import { describeGaps } from '../support/faults/gaps.ts';
 import { putUnderLoad } from '../support/faults/load.ts';
 import { percentile, printFigures, sized } from '../support/faults/scale.ts';
+import { pageDelays, sdkDelays } from '../support/faults/viewer.ts';
 import { startKubernetesRig } from '../support/kubernetes/rig.ts';
 import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
@@ -22,7 +24,9 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
       replicas,
       environment: { SHUTDOWN_GRACE: shutdownGrace },
     });
-    const load = await putUnderLoad(rig, { agents: count, viewers: count, intervalMs });
+    const isPage = (viewer: number): boolean => viewer % 2 === 0;
+    const delays = (viewer: number): typeof sdkDelays => (isPage(viewer) ? pageDelays : sdkDelays);
+    const load = await putUnderLoad(rig, { agents: count, viewers: count, intervalMs, delays });
     const newcomers = keepComing(rig.hub.url);
     const from = performance.now();
     deployment.rollout();
@@ -31,7 +35,7 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
     await load.untilAllAcknowledged();
     const rolloutMs = performance.now() - from;
     const { answers, refused } = newcomers.end();
-    const gaps = load.viewers.flatMap((viewer) => viewer.takeOutages());
+    const breaks = load.viewers.map((viewer) => viewer.takeBreaks());
     const agentGaps = load.agents.flatMap((agent) => agent.takeOutages());
     const codes = deployment.gone.map(({ ended }) => ended?.code);
 
@@ -52,9 +56,8 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
       exitCodes: codes,
       newcomers: answers,
       newcomersRefused: refused,
-      viewerBreaks: gaps.length,
-      viewerGapMsMedian: Math.round(percentile(gaps, 0.5)),
-      viewerGapMsP99: Math.round(percentile(gaps, 0.99)),
+      gapsOfPages: describeGaps(breaks.filter((_, viewer) => isPage(viewer)).flat()),
+      gapsOfSdks: describeGaps(breaks.filter((_, viewer) => !isPage(viewer)).flat()),
       agentGapMsP99: Math.round(percentile(agentGaps, 0.99)),
       shownAfterMs,
       ...verdict,
@@ -62,7 +65,8 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
     expect(broken(verdict)).toEqual({});
     expect(verdict.lost).toBe(0);
     expect(codes).toEqual(Array.from({ length: replicas }, () => 0));
-    expect(refused.filter((message) => message.includes('server response'))).toEqual([]);
+    const failed = breaks.flat().flatMap((one) => one.failed);
+    expect([...refused, ...failed].filter((message) => message.includes('server response'))).toEqual([]);
     expect(answers).toBeGreaterThan(10);
     expect(killed.ended?.signal).toBe('SIGKILL');
   },

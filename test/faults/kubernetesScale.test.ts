@@ -1,8 +1,10 @@
 /** R25: the real kubectl scales 1 → 3 → 1 under load; connections spread, drain at a pace, and nothing is lost. */
 
 import { expect, onTestFinished } from 'vitest';
+import type { ReplicaList } from '../../src/protocol/restCluster.ts';
 import { broken } from '../support/faults/checker.ts';
 import { putUnderLoad } from '../support/faults/load.ts';
+import type { Rig } from '../support/faults/rig.ts';
 import { percentile, printFigures, sized } from '../support/faults/scale.ts';
 import { startKubernetesRig } from '../support/kubernetes/rig.ts';
 import { needs } from '../support/needs.ts';
@@ -20,7 +22,7 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
     const total = 2 * count;
     await until(async () => (await connections()).get(first!.name) === total, 'all are on the first');
 
-    await scale(3);
+    const seen = { out: await scaleUntilSeen(scale, 3, async () => (await list(rig)).length === 3), in: 0 };
     await untilReady(3);
     const readyMs = performance.now();
     let spread: number[] = [];
@@ -36,14 +38,13 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
     const spreadMs = performance.now() - readyMs;
     const after = new Map(await connections());
     await load.untilAllAcknowledged();
-    const listed = await rig.person.call('GET', '/replicas');
-    expect(((await listed.json()) as { items: unknown[] }).items).toHaveLength(3);
+    expect(await list(rig)).toEqual(['ready', 'ready', 'ready']);
     const breaksAtScaleOut = load.viewers.map(({ breaks }) => breaks);
 
     const costs = new Map(
       api.store.list('pods').map(({ metadata }) => [metadata.name, Number(Object.values(metadata.annotations ?? {})[0])]),
     );
-    await scale(1);
+    seen.in = await scaleUntilSeen(scale, 1, async () => (await list(rig)).filter((state) => state === 'draining').length === 2);
     await until(() => deployment.gone.length === 2, 'two pods are gone', 90_000);
     await untilReady(1);
     await until(async () => [...(await connections()).values()][0]! >= total * 0.98, 'all are on the one that stays', 60_000);
@@ -54,6 +55,7 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
     printFigures('R25 kubectl scale 1 → 3 → 1', {
       agents: count,
       viewers: count,
+      listedAfterMs: seen,
       spreadAfterS: Math.round(spreadMs / 100) / 10,
       spread,
       movesOfOneViewerAtScaleOut: Math.max(...breaksAtScaleOut),
@@ -76,6 +78,24 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
   },
   sized(300_000, 600_000),
 );
+
+/** The states of all replicas and pods, as the page shows them. */
+async function list(rig: Rig): Promise<string[]> {
+  const { items, pending } = (await (await rig.person.call('GET', '/replicas')).json()) as ReplicaList;
+  return [...items.map(({ ready, draining }) => (draining ? 'draining' : ready ? 'ready' : 'starting')), ...pending.map(() => 'pending')];
+}
+
+/** Ms from the end of the command until a condition holds. */
+async function scaleUntilSeen(
+  scale: (replicas: number) => Promise<void>,
+  replicas: number,
+  isSeen: () => Promise<boolean>,
+): Promise<number> {
+  await scale(replicas);
+  const fromMs = performance.now();
+  await until(isSeen, 'it is seen on the page', 30_000);
+  return Math.round(performance.now() - fromMs);
+}
 
 /** From the hub's own log. */
 function drainedMs(output: string): number | undefined {

@@ -44,14 +44,17 @@ type WhenDone = (close: () => Promise<void>) => void;
 
 async function start(
   whenDone: WhenDone,
-  over: { connections?: () => number; url?: string } = {},
+  over: { connections?: () => number; url?: string; forbid?: string } = {},
 ): Promise<{
   api: FakeApi;
   kubernetes: Kubernetes;
   lines: string[];
+  /** Times it was told that its pod is to be deleted. */
+  leaves: () => number;
   view: () => PodsView | undefined;
 }> {
   const api = await startFakeApi();
+  api.forbid(over.forbid);
   place(api, [pod('hub-a'), pod('hub-b')]);
   api.store.put('deployments', deploymentObject('hostroom', 2));
   const folder = mkdtempSync(join(tmpdir(), 'hostroom-kubernetes-'));
@@ -59,10 +62,12 @@ async function start(
   writeFileSync(kubeconfig, over.url === undefined ? api.kubeconfig : api.kubeconfig.replace(api.url, over.url));
   const lines: string[] = [];
   const log = { info: (_: object, line: string) => void lines.push(line), warn: (_: object, line: string) => void lines.push(line) };
+  let leaves = 0;
   const kubernetes = new Kubernetes({
     place: { pod: 'hub-a', namespace: undefined, node: '', kubeconfig, mayScale: true },
     log,
     connections: over.connections ?? (() => 0),
+    leaving: () => void leaves++,
     times,
   });
   kubernetes.start();
@@ -72,25 +77,20 @@ async function start(
     rmSync(folder, { recursive: true, force: true });
   });
   const view = (): PodsView | undefined => (typeof kubernetes.view === 'object' ? kubernetes.view : undefined);
-  return { api, kubernetes, lines, view };
+  return { api, kubernetes, lines, leaves: () => leaves, view };
 }
 
 const names = (view: PodsView | undefined): string => [...(view?.ready ?? [])].toSorted().join(' ');
 
 describe('pods', () => {
-  test('of one Deployment get new connections when every Service that knows them says so', () => {
-    const pods = [
-      pod('a'),
-      pod('b', { ready: false }),
-      pod('c', { terminating: true }),
-      pod('d', { deployment: 'hostroom-canary' }),
-      pod('e'),
-      pod('f', { template: 'bbb' }),
-    ].map((each) => readPod(podObject(each))!);
+  test('get new connections when every Service that knows them says so', () => {
+    const pods = [pod('a'), pod('b', { ready: false }), pod('c', { terminating: true }), pod('e'), pod('f', { template: 'bbb' })].map(
+      (each) => readPod(podObject(each))!,
+    );
     const main = readSlice(sliceObject('hostroom', pods.filter(({ name }) => name !== 'e') as unknown as PodState[]));
     const headless = main.map((endpoint) => ({ ...endpoint, ready: true }));
-    expect(readyPods('hostroom', pods, [main, headless]).map(({ name }) => name)).toEqual(['a', 'f']);
-    expect(readyPods('hostroom', pods, [headless, main.map((endpoint) => ({ ...endpoint, ready: endpoint.pod !== 'a' }))])).toMatchObject([
+    expect(readyPods(pods, [main, headless]).map(({ name }) => name)).toEqual(['a', 'f']);
+    expect(readyPods(pods, [headless, main.map((endpoint) => ({ ...endpoint, ready: endpoint.pod !== 'a' }))])).toMatchObject([
       { name: 'f' },
     ]);
     expect(selectorOf(pods[0]!)).toBe('app.kubernetes.io/instance=hostroom,app.kubernetes.io/name=hostroom');
@@ -139,6 +139,35 @@ test.concurrent('scaling, a rollout and a second Deployment are seen as they hap
   place(api, [pod('hub-a', { terminating: true }), pod('hub-c', { template: 'bbb' })]);
   await until(() => names(view()) === 'hub-c', 'those that go are seen');
   expect(view()!.versions).toBe(1);
+});
+
+test.concurrent('that its own pod is to be deleted is told once, and not of others', async ({ onTestFinished }) => {
+  const { api, kubernetes, view, leaves } = await start(onTestFinished);
+  await until(() => names(view()) === 'hub-a hub-b', 'both pods are seen');
+  place(api, [pod('hub-a'), pod('hub-b', { terminating: true }), pod('other-a', { deployment: 'other', terminating: true })]);
+  await until(() => names(view()) === 'hub-a', 'the other one goes');
+  expect(kubernetes.pods.map(({ name }) => name)).toEqual(['hub-a']);
+  expect(leaves()).toBe(0);
+  place(api, [pod('hub-a', { terminating: true })]);
+  await until(() => leaves() > 0, 'it goes itself');
+  place(api, [pod('hub-a', { terminating: true, ready: false })]);
+  await until(() => view() && kubernetes.pods.length === 0, 'it is not counted any more');
+  expect(leaves()).toBe(1);
+});
+
+test.concurrent.for([
+  ['the endpoints', 'endpointslices'],
+  ['pods', '/pods'],
+  ['the deletion cost', 'PATCH'],
+])('without the right to %s it goes on without what that gives, with one line', async ([, right], { onTestFinished }) => {
+  const { api, kubernetes, lines, view } = await start(onTestFinished, { forbid: right });
+  await until(() => lines.length === 1, 'it is told');
+  await wait(500);
+  expect(lines).toHaveLength(1);
+  if (right === 'PATCH') expect(names(view())).toBe('hub-a hub-b');
+  else expect(kubernetes.view).toBe(undefined);
+  api.forbid(undefined);
+  await until(() => names(view()) === 'hub-a hub-b', 'the right is given later');
 });
 
 const reads = (api: FakeApi): number => api.takeRequests().filter((request) => !request.startsWith('PATCH')).length;

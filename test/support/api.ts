@@ -99,7 +99,7 @@ export async function startTestApi(
     history,
     retention: { retention: new Retention(sql, kept), apply: () => undefined },
     series: { reader, clock, kept: () => kept, names: history.names, corrupt: history.corrupt },
-    replicas: { self: '', rows: async () => [], scale: undefined },
+    replicas: { self: '', rows: async () => [], pods: [], scale: undefined },
     webRoot: over.webRoot ?? '/nonexistent',
     version: '0.0.0',
   });

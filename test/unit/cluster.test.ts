@@ -2,9 +2,10 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { deletionCost } from '../../src/cluster/deletionCost.ts';
 import { admissionPerSecond, closeNow, drainBudget, drainEndMs, drainWindowMs, leastWindowMs } from '../../src/cluster/pace.ts';
 import { fleetShedPerSecond, shedPerSecond } from '../../src/cluster/pace.ts';
-import { countReceivers, decideShare, deletionCost, fairOf, fairShare, refusalChance, type FleetView } from '../../src/cluster/share.ts';
+import { countReceivers, decideShare, fairOf, fairShare, refusalChance, type FleetView } from '../../src/cluster/share.ts';
 import { seedFor } from '../support/seed.ts';
 
 const seed = seedFor('cluster decisions');
@@ -131,6 +132,8 @@ describe('refusing new connections', () => {
     ['over it, and nobody is known to be below', fleet(600, [600, 600]), 0],
     ['some replica stops', fleet(600, [0, 0], { isAnyDraining: true }), 0],
     ['on old news', fleet(600, [], aged(7_000)), 0],
+    ['balancers do not know the others yet', fleet(600, [0, 0], { unchangedMs: 9_999 }), 0],
+    ['now they do', fleet(600, [0, 0], { unchangedMs: 10_000 }), 0.8],
   ])('%s', (_what, view, chance) => expect(refusalChance(view)).toBeCloseTo(chance, 10));
 
   test('never certain, and some replica always takes everybody', () =>

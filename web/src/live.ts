@@ -49,7 +49,7 @@ export class Live {
 
   /** @param url of the hub's socket */
   constructor(url: string) {
-    this.#client = new Centrifuge(url, { getToken: () => this.#token(), minReconnectDelay: 300, maxReconnectDelay: 5_000, name: 'web' });
+    this.#client = new Centrifuge(url, { getToken: () => this.#token(), minReconnectDelay: 200, maxReconnectDelay: 5_000, name: 'web' });
     this.#client.on('connected', () => {
       this.#hasConnected = true;
       // What is away is told behind this.

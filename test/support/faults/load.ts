@@ -5,13 +5,15 @@ import { readCluster } from './cluster.ts';
 import type { LoadAgent } from './loadAgent.ts';
 import { untilDelivered, type Rig } from './rig.ts';
 import { until } from '../until.ts';
-import type { Viewer } from './viewer.ts';
+import type { Delays, Viewer } from './viewer.ts';
 
 export interface LoadSize {
   agents: number;
   /** Each sees three hosts. */
   viewers: number;
   intervalMs: number;
+  /** Of each viewer's SDK, by its index; default: short ones. */
+  delays?: (viewer: number) => Delays;
 }
 
 export interface Load {
@@ -27,14 +29,17 @@ const roomsEach = 3;
 const atOnce = 25;
 
 /** Through the balancer; resolves when all agents are acknowledged and all viewers are in their rooms. */
-export async function putUnderLoad(rig: Rig, { agents: agentCount, viewers: viewerCount, intervalMs }: LoadSize): Promise<Load> {
+export async function putUnderLoad(rig: Rig, { agents: agentCount, viewers: viewerCount, intervalMs, delays }: LoadSize): Promise<Load> {
   const agents = await rig.load(agentCount, { intervalMs });
   const watched = Array.from({ length: viewerCount }, (_, i) =>
     Array.from({ length: roomsEach }, (__, k) => agents[(i * roomsEach + k) % agentCount]!),
   );
   const viewers: Viewer[] = [];
   for (let from = 0; from < viewerCount; from += atOnce) {
-    const some = watched.slice(from, from + atOnce).map((hosts) => rig.view(hosts.map((agent) => agent.host()!)));
+    const some = watched.slice(from, from + atOnce).map((hosts, i) => {
+      const ids = hosts.map((agent) => agent.host()!);
+      return rig.view(ids, rig.hub.url, delays?.(from + i));
+    });
     // oxlint-disable-next-line no-await-in-loop -- people do not all come at once
     viewers.push(...(await Promise.all(some)));
   }

@@ -17,7 +17,7 @@ import { readCluster } from './cluster.ts';
 import { startLoadAgent, type LoadAgent, type LoadAgentOptions } from './loadAgent.ts';
 import { makeOwnPostgres, type OwnPostgres } from './ownPostgres.ts';
 import { countStored, readStored } from './stored.ts';
-import { startViewer, type Viewer } from './viewer.ts';
+import { startViewer, type Delays, type Viewer } from './viewer.ts';
 
 type WhenDone = (close: () => Promise<void> | void) => void;
 
@@ -68,7 +68,7 @@ export interface Rig {
   load(count: number, options: Partial<LoadAgentOptions> & { intervalMs: number }): Promise<LoadAgent[]>;
   /** The packed-out agent as a process. */
   realAgent(options?: { hubUrl?: string; environment?: Record<string, string>; through?: readonly string[] }): Promise<RealAgent>;
-  view(hosts: readonly string[], hubUrl?: string): Promise<Viewer>;
+  view(hosts: readonly string[], hubUrl?: string, delays?: Delays): Promise<Viewer>;
   /** Whether the hub still runs. */
   isUp(): boolean;
   /** Reads everything back and compares; `settled` as in the checker. */
@@ -179,8 +179,8 @@ export async function startRig(whenDone: WhenDone, options: RigOptions = {}): Pr
       await agent.start();
       return agent;
     },
-    async view(hosts, hubUrl = hub.url) {
-      const viewer = await startViewer(hubUrl, accessToken, hosts);
+    async view(hosts, hubUrl = hub.url, delays) {
+      const viewer = await startViewer(hubUrl, accessToken, hosts, delays);
       whenDone(() => viewer.close());
       return viewer;
     },

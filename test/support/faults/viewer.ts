@@ -18,6 +18,8 @@ export interface Viewer {
   takeLags(sinceMs?: (host: string) => number): number[];
   /** Ms from losing a room, or all, to having all again, of each time since the last call. */
   takeOutages(): number[];
+  /** The same with what they consisted of; either call takes them. */
+  takeBreaks(): Break[];
   /** The id of the connection now. */
   client(): string | undefined;
   /** The ids of the connections in a room, with their kinds, as the hub tells them. */
@@ -25,24 +27,73 @@ export interface Viewer {
   close(): void;
 }
 
+/** One time a viewer was without a room or more. */
+export interface Break {
+  /** Why the line was lost, as the SDK tells. */
+  code: number;
+  /** Attempts to connect that failed, with what was wrong. */
+  failed: string[];
+  /** Ms until the SDK began the attempt that succeeded, by its own delays. */
+  waitedMs: number;
+  /** Ms from there until it was connected … */
+  connectMs: number;
+  /** … and from there until all rooms were joined. */
+  joinMs: number;
+}
+
+/** How long the SDK waits before it connects again, in ms: `least` and once more up to that, doubled with each failure up to `most`. */
+export interface Delays {
+  least: number;
+  most: number;
+}
+
+export const sdkDelays: Delays = { least: 500, most: 20_000 };
+/** Those of `web/src/live.ts`. */
+export const pageDelays: Delays = { least: 200, most: 5_000 };
+const quickDelays: Delays = { least: 100, most: 2_000 };
+
+export const outageMs = ({ waitedMs, connectMs, joinMs }: Break): number => waitedMs + connectMs + joinMs;
+
 /** Resolves once all rooms are joined. `token` gives a fresh access token. */
-export async function startViewer(hubUrl: string, token: () => Promise<string>, hosts: readonly string[]): Promise<Viewer> {
+export async function startViewer(
+  hubUrl: string,
+  token: () => Promise<string>,
+  hosts: readonly string[],
+  delays = quickDelays,
+): Promise<Viewer> {
   const views = new Map<string, Seen[]>(hosts.map((host) => [host, []]));
   let [seen, breaks] = [0, 0];
-  let outages: number[] = [];
-  let brokenMs: number | undefined;
+  const past: Break[] = [];
+  let now: { code: number; failed: string[]; fromMs: number; attemptMs: number; connectedMs: number } | undefined;
   let id: string | undefined;
   let shown: { host: string; at: number; lagMs: number }[] = [];
+  class Attempt extends BrowserSocket {
+    constructor(url: string | URL, protocols?: string | string[]) {
+      super(url, protocols);
+      if (now) now.attemptMs = performance.now();
+      this.on('error', ({ message }) => now?.failed.push(message));
+    }
+  }
+  const lost = (code: number): { code: number } => {
+    const fromMs = performance.now();
+    return (now ??= { code, failed: [], fromMs, attemptMs: fromMs, connectedMs: fromMs });
+  };
   const client = new Centrifuge(`${hubUrl.replace('http', 'ws')}/connection/websocket`, {
-    websocket: BrowserSocket,
+    websocket: Attempt,
     getToken: token,
-    minReconnectDelay: 100,
-    maxReconnectDelay: 2_000,
+    minReconnectDelay: delays.least,
+    maxReconnectDelay: delays.most,
   });
   client.on('connecting', ({ code }) => {
-    if (code !== 0) breaks += 1;
+    // 0: by its own wish.
+    if (code === 0) return;
+    breaks += 1;
+    lost(code).code = code;
   });
-  client.on('connected', ({ client: given }) => (id = given));
+  client.on('connected', ({ client: given }) => {
+    id = given;
+    if (now) now.connectedMs = performance.now();
+  });
   const rooms = [...views].map(([host, view]) => {
     const room = client.newSubscription(hostRoom(host), { minResubscribeDelay: 50, maxResubscribeDelay: 1_000 });
     room.on('publication', ({ data }: { data: AgentPublication }) => {
@@ -52,17 +103,24 @@ export async function startViewer(hubUrl: string, token: () => Promise<string>, 
     });
     room.on('subscribed', ({ wasRecovering, recovered }) => {
       if (!wasRecovering || !recovered) view.push({ mark: true });
-      if (brokenMs === undefined || rooms.some(({ state }) => state !== SubscriptionState.Subscribed)) return;
-      outages.push(performance.now() - brokenMs);
-      brokenMs = undefined;
+      if (!now || rooms.some(({ state }) => state !== SubscriptionState.Subscribed)) return;
+      const { code, failed, fromMs, attemptMs, connectedMs } = now;
+      past.push({
+        code,
+        failed,
+        waitedMs: attemptMs - fromMs,
+        connectMs: connectedMs - attemptMs,
+        joinMs: performance.now() - connectedMs,
+      });
+      now = undefined;
     });
     room.on('subscribing', ({ code }) => {
-      // 0: by its own wish.
-      if (code !== 0) brokenMs ??= performance.now();
+      if (code !== 0) lost(code);
     });
     room.subscribe();
     return room;
   });
+  const takeBreaks = (): Break[] => past.splice(0);
   client.connect();
   await Promise.all(rooms.map((room) => room.ready(30_000)));
   return {
@@ -79,11 +137,8 @@ export async function startViewer(hubUrl: string, token: () => Promise<string>, 
       shown = [];
       return taken;
     },
-    takeOutages: () => {
-      const taken = outages;
-      outages = [];
-      return taken;
-    },
+    takeBreaks,
+    takeOutages: () => takeBreaks().map(outageMs),
     client: () => id,
     async present(host) {
       const { clients } = await client.getSubscription(hostRoom(host))!.presence();

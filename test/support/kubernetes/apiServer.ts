@@ -18,6 +18,8 @@ export interface FakeApi {
   /** What was asked since the last call, as `GET /path` without query; watches as `WATCH /path`. */
   takeRequests(): string[];
   trouble(kind: ApiTrouble): void;
+  /** Answers 403 to requests whose method and path contain this. */
+  forbid(part: string | undefined): void;
   /** Another owner of an annotation of a pod: applying another value is a conflict. */
   own(pod: string, annotation: string, manager: string): void;
   /** Tells all watches the newest version. */
@@ -77,6 +79,7 @@ export async function startFakeApi(): Promise<FakeApi> {
   const owners = new Map<string, string>();
   const requests: string[] = [];
   let trouble: ApiTrouble;
+  let forbidden: string | undefined;
 
   const isDeaf = (): boolean => trouble === 'silent' || trouble === 'hang' || trouble === 'empty';
   store.listen((change) => {
@@ -110,6 +113,7 @@ export async function startFakeApi(): Promise<FakeApi> {
     requests.push(`${isWatch ? 'WATCH' : request.method} ${url.pathname}`);
     if (trouble === 'hang') return;
     if (typeof trouble === 'number') return fail(response, trouble);
+    if (forbidden !== undefined && `${request.method} ${url.pathname}`.includes(forbidden)) return fail(response, 403);
     const body = await bodyOf(request);
     const known = discovery[url.pathname];
     if (known) return send(response, known);
@@ -164,6 +168,7 @@ export async function startFakeApi(): Promise<FakeApi> {
       trouble = kind;
       if (!isDeaf()) for (const watcher of watchers) end(watcher);
     },
+    forbid: (part) => void (forbidden = part),
     own: (pod, annotation, manager) => void owners.set(`${pod} ${annotation}`, manager),
     bookmark() {
       if (isDeaf()) return;

@@ -12,10 +12,12 @@ export interface DeploymentOptions {
   api: FakeApi;
   name: string;
   replicas: number;
-  /** SIGTERM to SIGKILL. */
+  /** From the deletion to SIGKILL. */
   graceMs: number;
   /** For what the pods keep. */
   folder: string;
+  /** The checkout that the pods run from, in place of this one. */
+  root?: string | undefined;
   environment(pod: string): Record<string, string>;
   /** The pods that get new connections are others now. */
   endpoints(ports: number[]): void;
@@ -25,7 +27,7 @@ export interface RunningPod extends PodState {
   hub: Hostroom;
   port: number;
   createdMs: number;
-  /** SIGTERM was sent. */
+  /** Its deletion was asked for. */
   stoppedMs?: number;
   ended?: Ended;
 }
@@ -35,9 +37,11 @@ export interface Deployment {
   pods(): RunningPod[];
   /** Those that ended, in order. */
   gone: RunningPod[];
-  /** The template is another one from now on: a rolling update, one more than wanted at most, none less. */
-  rollout(environment?: Readonly<Record<string, string>>): void;
+  /** The template is another one from now on: a rolling update, one more than wanted at most, none less. From this checkout, or another. */
+  rollout(environment?: Readonly<Record<string, string>>, root?: string): void;
   setGrace(graceMs: number): void;
+  /** From the deletion to SIGTERM, as of a preStop hook. */
+  setPreStop(preStopMs: number): void;
   /** SIGKILL to all, no further steps. */
   close(): Promise<void>;
 }
@@ -49,7 +53,8 @@ export function startDeployment(options: DeploymentOptions): Deployment {
   const { api, name, folder } = options;
   const pods: RunningPod[] = [];
   const gone: RunningPod[] = [];
-  let { graceMs } = options;
+  let { graceMs, root } = options;
+  let preStopMs = 0;
   let template = 'aaaa1';
   let extra: Readonly<Record<string, string>> = {};
   let pointed = '';
@@ -73,7 +78,7 @@ export function startDeployment(options: DeploymentOptions): Deployment {
     const dataDir = join(folder, podName);
     mkdirSync(dataDir, { recursive: true });
     const ports = { PORT: String(port), OPS_PORT: String(await freePort('127.0.0.1')) };
-    const hub = await run(dataDir, { environment: { ...options.environment(podName), ...extra, ...ports } });
+    const hub = await run(dataDir, { root, environment: { ...options.environment(podName), ...extra, ...ports } });
     const pod: RunningPod = { ...state, hub, port, createdMs: performance.now() };
     pods.push(pod);
     void hub.ended.then((ended) => {
@@ -89,9 +94,12 @@ export function startDeployment(options: DeploymentOptions): Deployment {
     pod.terminating = true;
     pod.stoppedMs = performance.now();
     publish();
-    pod.hub.signal('SIGTERM');
+    const asked = setTimeout(() => pod.hub.signal('SIGTERM'), preStopMs);
     const late = setTimeout(() => pod.hub.signal('SIGKILL'), graceMs);
-    void pod.hub.ended.then(() => clearTimeout(late));
+    void pod.hub.ended.then(() => {
+      clearTimeout(asked);
+      clearTimeout(late);
+    });
   };
 
   /** One turn of Deployment and ReplicaSet. */
@@ -117,11 +125,13 @@ export function startDeployment(options: DeploymentOptions): Deployment {
   return {
     pods: () => [...pods],
     gone,
-    rollout(environment = {}) {
+    rollout(environment = {}, from) {
       template = `bbbb${count}`;
+      root = from;
       extra = environment;
     },
     setGrace: (ms) => void (graceMs = ms),
+    setPreStop: (ms) => void (preStopMs = ms),
     async close() {
       isClosed = true;
       clearInterval(timer);

@@ -34,6 +34,10 @@ export interface KubernetesRigOptions {
   replicas?: number;
   graceMs?: number;
   environment?: Readonly<Record<string, string>>;
+  /** The checkout that the pods run from at first, in place of this one. */
+  root?: string;
+  /** Of all pods but the first, in addition. */
+  laterEnvironment?: Readonly<Record<string, string>>;
 }
 
 const root = resolve(import.meta.dirname, '../../..');
@@ -68,6 +72,7 @@ export async function startKubernetesRig(whenDone: WhenDone, options: Kubernetes
       replicas: 1,
       graceMs,
       folder,
+      root: options.root,
       endpoints: (ports) => balancer.point(ports),
       environment: (pod) => ({
         ...environment,
@@ -81,6 +86,7 @@ export async function startKubernetesRig(whenDone: WhenDone, options: Kubernetes
         POD_NAMESPACE: 'default',
         SHUTDOWN_GRACE: '55s',
         ...options.environment,
+        ...(pod.endsWith('-1') ? {} : options.laterEnvironment),
       }),
     });
     deployment = running;

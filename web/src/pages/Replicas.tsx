@@ -69,6 +69,14 @@ export default function Replicas() {
                   {all.map((replica) => (
                     <Line key={replica.id} replica={replica} now={live.now()} />
                   ))}
+                  {list.pending.map(({ name, node }) => (
+                    <tr key={name} data-state="pending">
+                      <th scope="row" title={node === '' ? 'waits for a node' : `on ${node}`}>
+                        {name}
+                      </th>
+                      <td colSpan={8}>{node === '' ? 'waits for a node' : 'pod is being started'}</td>
+                    </tr>
+                  ))}
                 </tbody>
                 {all.length > 1 && (
                   <tfoot>
