@@ -6,6 +6,7 @@ import { Gaps } from './actions/backfill.ts';
 import { FleetBoard } from './actions/fleet.ts';
 import { fleetBetween } from './actions/fleetRecord.ts';
 import { localEnrolment } from './actions/hosts.ts';
+import { gatherInventories } from './actions/keepInventory.ts';
 import type { IngestParts } from './actions/ingestSample.ts';
 import { postEvent, type EventDraft } from './actions/postEvent.ts';
 import { prepareHub } from './actions/prepareHub.ts';
@@ -198,7 +199,7 @@ async function build({ config, log, version, root }: AppOptions, closers: Closer
     rooms: roomParts,
     ingest: { hub, writer, stream: samples, clock, tracing, retentionRawMs: config.retention.rawMs, observe },
     backfill: { writer, clock, retentionRawMs: config.retention.rawMs, gaps },
-    inventory: { sql, event, changed: hostChanged },
+    inventory: { save: gatherInventories(sql), event, changed: hostChanged },
     conversation,
     presence,
     outages,

@@ -1,11 +1,13 @@
 /** Keeps which agents are connected: one connection per host over all replicas, joined and left as everyone sees it. */
 
-import { announceAgent, countIdentityChange, markOffline, markOnline, refreshSeen, sweepOffline } from '../data/presence.ts';
+import { announceAgents, countIdentityChange, markOffline, markOnline, refreshSeen, sweepOffline } from '../data/presence.ts';
+import type { Announced, Announcement } from '../data/presence.ts';
 import type { HostKey } from '../data/hosts.ts';
 import type { Sql } from '../db/database.ts';
 import type { Client } from '../hub/client.ts';
 import type { Hub } from '../hub/hub.ts';
 import { Closing } from '../hub/refusal.ts';
+import { Gather } from '../lib/gather.ts';
 import { closes } from '../protocol/codes.ts';
 import type { EndCode } from '../protocol/codes.ts';
 import type { Event, EventWhat } from '../protocol/kinds.ts';
@@ -48,6 +50,8 @@ export interface PresenceTimes {
 /** So many changes of boot within the time mean that two agents share one identity. */
 const sharedChanges = 3;
 const sharedWithinMs = 5 * 60_000;
+/** Who is marked online or offline so soon after another is so in the same statement; nobody waits for it. */
+const unhurriedMs = 50;
 /** So many hosts' newest connections elsewhere are remembered, for a connection of theirs that is just being made here. */
 const maxElsewhere = 10_000;
 
@@ -65,6 +69,12 @@ export class AgentPresence {
   readonly #elsewhere = new Map<string, NewestConnection>();
   readonly #leaving = new Map<string, NodeJS.Timeout>();
   readonly #timers: NodeJS.Timeout[] = [];
+  // Thousands of agents may come or go at once.
+  readonly #announcing: Gather<Announcement, Announced | undefined>;
+  /** By host; whether it was not online before. */
+  readonly #joining: Gather<string, boolean>;
+  /** By host; whether it was online before. */
+  readonly #parting: Gather<string, boolean>;
   /** `performance.now()` until when nobody's silence counts, for PostgreSQL was away and could not be told. */
   #deafUntilMs = 0;
 
@@ -72,6 +82,11 @@ export class AgentPresence {
     this.#parts = parts;
     const { goneAfterMs = 10_000, refreshMs = 5_000, sweepMs = 15_000 } = times;
     this.#times = { goneAfterMs, refreshMs, sweepMs };
+    const { sql, replica } = parts;
+    const about = (host: string): string => host;
+    this.#announcing = new Gather({ ask: (list) => announceAgents(sql, list, replica), about: ({ host }) => host });
+    this.#joining = new Gather({ ask: (hosts) => each(hosts, markOnline(sql, hosts)), about, gatherMs: unhurriedMs });
+    this.#parting = new Gather({ ask: (hosts) => each(hosts, markOffline(sql, hosts, goneAfterMs)), about, gatherMs: unhurriedMs });
   }
 
   start(): void {
@@ -84,8 +99,7 @@ export class AgentPresence {
 
   /** Before the connect reply: decides whether this connection may be the host's. Throws Closing `replaced` when a newer one is. */
   async announce({ id: host, publicKey }: HostKey, boot: string, connection: number): Promise<AgentSession> {
-    const { sql, replica } = this.#parts;
-    const announced = await announceAgent(sql, { host, publicKey, boot, connection, replica });
+    const announced = await this.#announcing.ask({ host, publicKey, boot, connection });
     if (!announced) throw new Closing(closes.replaced);
     const { group, name, order } = announced;
     this.#replace({ host, boot, order });
@@ -121,7 +135,7 @@ export class AgentPresence {
     this.#leaving.delete(session.host);
     this.#parts.hub.attach(client, hostRoom(session.host));
     this.#parts.status(session.host, session.group, true);
-    this.#background('marking an agent online', this.#online([session.host]));
+    this.#background('marking an agent online', this.#online(session.host));
   }
 
   disconnected(client: Client): void {
@@ -176,13 +190,12 @@ export class AgentPresence {
     if (changes >= sharedChanges) await this.#parts.event(host, 'identity_shared', { changes });
   }
 
-  async #online(hosts: string[]): Promise<void> {
-    const joined = await markOnline(this.#parts.sql, hosts);
-    await Promise.all(joined.map((host) => this.#parts.event(host, 'agent_joined')));
+  async #online(host: string): Promise<void> {
+    if (await this.#joining.ask(host)) await this.#parts.event(host, 'agent_joined');
   }
 
   async #offline({ host, group }: AgentSession): Promise<void> {
-    if (this.#present.has(host) || !(await markOffline(this.#parts.sql, host, this.#times.goneAfterMs))) return;
+    if (this.#present.has(host) || !(await this.#parting.ask(host))) return;
     this.#parts.status(host, group, false);
     await this.#parts.event(host, 'agent_left');
   }
@@ -192,7 +205,7 @@ export class AgentPresence {
     const held = sessions.map(({ host, order, last }) => ({ host, order, sampleAt: last.sample.at }));
     const standings = await this.#heedingSilence(refreshSeen(this.#parts.sql, held));
     const known = new Map(standings.map((standing) => [standing.id, standing]));
-    const newest: string[] = [];
+    const offline: string[] = [];
     for (const session of sessions) {
       const standing = known.get(session.host);
       // A host may be deleted between its agent's announcement and its first place here, or on another replica.
@@ -200,13 +213,13 @@ export class AgentPresence {
       // What the notice of a newer connection did not reach is found here.
       else if (standing.order > session.order) this.#replace({ host: session.host, boot: standing.boot, order: standing.order });
       else {
-        newest.push(session.host);
+        if (!standing.online) offline.push(session.host);
         session.name = standing.name;
         session.group = standing.group;
       }
     }
     // Mends what a database that was away at the connect has missed.
-    if (newest.length > 0) await this.#online(newest);
+    await Promise.all(offline.map((host) => this.#online(host)));
   }
 
   async #sweep(): Promise<void> {
@@ -234,4 +247,10 @@ export class AgentPresence {
   #background(what: string, work: Promise<unknown>): void {
     work.catch((error: unknown) => this.#parts.failed(error, what));
   }
+}
+
+/** Of each host, whether it is among those. */
+async function each(hosts: readonly string[], those: Promise<ReadonlySet<string>>): Promise<boolean[]> {
+  const found = await those;
+  return hosts.map((host) => found.has(host));
 }

@@ -1,4 +1,7 @@
-/** Reads and writes which hosts have an agent connected, which of its connections may publish, what it told of its machine. */
+/**
+ * Reads and writes which hosts have an agent connected, which of its connections may publish, what it told of its machine. Replicas
+ * change rows of the same hosts at once: whatever waits for several rows locks them by id, so that nobody waits in a circle.
+ */
 
 import type { Sql } from '../db/database.ts';
 import type { Inventory } from '../protocol/kinds.ts';
@@ -12,8 +15,6 @@ export interface Announcement {
   boot: string;
   /** Counts within the boot. */
   connection: number;
-  /** The id of this hub process. */
-  replica: string;
 }
 
 export interface Announced {
@@ -24,42 +25,62 @@ export interface Announced {
 }
 
 /**
- * Makes this the host's connection, unless a newer one of the same boot was announced: of one boot the higher `connection` wins,
+ * Makes each the connection of its host, unless a newer one of the same boot was announced: of one boot the higher `connection` wins,
  * of two boots the later announced (contract, section 5). Undefined: it lost, or the host is gone or has another key by now.
+ * @param announcements at most one of each host
+ * @param replica the id of this hub process
  */
-export async function announceAgent(
+export async function announceAgents(
   sql: Sql,
-  { host, publicKey, boot, connection, replica }: Announcement,
-): Promise<Announced | undefined> {
-  const [row] = await sql<Announced[]>`
-    update host set boot = ${boot}, connection = ${connection}, announcements = announcements + 1, announced_at = now(),
+  announcements: readonly Announcement[],
+  replica: string,
+): Promise<(Announced | undefined)[]> {
+  const hosts = announcements.map(({ host }) => host);
+  const keys = announcements.map(({ publicKey }) => JSON.stringify(publicKey));
+  const boots = announcements.map(({ boot }) => boot);
+  const connections = announcements.map(({ connection }) => connection);
+  const rows = await sql<(Announced & { id: string })[]>`
+    with given as (
+      select * from unnest(${hosts}::uuid[], ${keys}::text[], ${boots}::uuid[], ${connections}::float8[])
+        as given (id, public_key, boot, connection)),
+    locked as (select id from host where id = any(${hosts}::uuid[]) order by id for no key update)
+    update host set boot = given.boot, connection = given.connection, announcements = announcements + 1, announced_at = now(),
       replica = ${replica}, seen_at = now()
-    where id = ${host} and public_key = ${JSON.stringify(publicKey)}::text::jsonb and (boot is distinct from ${boot}::uuid or connection <= ${connection})
-    returning host_group as "group", name, announcements::float8 as "order"`;
-  return row;
+    from locked join given using (id)
+    where host.id = locked.id and host.public_key = given.public_key::jsonb
+      and (host.boot is distinct from given.boot or host.connection <= given.connection)
+    returning host.id, host.host_group as "group", host.name, host.announcements::float8 as "order"`;
+  const byHost = new Map(rows.map(({ id, ...announced }) => [id, announced]));
+  return hosts.map((host) => byHost.get(host));
 }
 
 /** Those of the hosts that were not online and are from now on. */
-export async function markOnline(sql: Sql, hosts: readonly string[]): Promise<string[]> {
+export async function markOnline(sql: Sql, hosts: readonly string[]): Promise<Set<string>> {
   const rows = await sql<{ id: string }[]>`
-    update host set online = true, online_since = now(), seen_at = now()
-    where id = any(${hosts as string[]}::uuid[]) and not online returning id`;
-  return rows.map((row) => row.id);
+    with locked as (select id from host where id = any(${hosts as string[]}::uuid[]) and not online order by id for no key update)
+    update host set online = true, online_since = now(), seen_at = now() from locked where host.id = locked.id returning host.id`;
+  return new Set(rows.map(({ id }) => id));
 }
 
-/** True if the host counted as online and no replica has seen a connection of it for `silentMs`; then it is offline from now on. */
-export async function markOffline(sql: Sql, host: string, silentMs: number): Promise<boolean> {
-  const result = await sql`
-    update host set online = false, online_since = null
-    where id = ${host} and online and seen_at <= now() - ${silentMs}::float8 * interval '1 ms'`;
-  return result.count > 0;
+/** Those of the hosts that counted as online and of which no replica has seen a connection for `silentMs`; they are offline from now on. */
+export async function markOffline(sql: Sql, hosts: readonly string[], silentMs: number): Promise<Set<string>> {
+  const rows = await sql<{ id: string }[]>`
+    with locked as (
+      select id from host
+      where id = any(${hosts as string[]}::uuid[]) and online and seen_at <= now() - ${silentMs}::float8 * interval '1 ms'
+      order by id for no key update)
+    update host set online = false, online_since = null from locked where host.id = locked.id returning host.id`;
+  return new Set(rows.map(({ id }) => id));
 }
 
 /** Hosts left online by a replica that died: they are offline from now on. */
 export async function sweepOffline(sql: Sql, silentMs: number): Promise<{ id: string; group: string }[]> {
   return sql<{ id: string; group: string }[]>`
-    update host set online = false, online_since = null
-    where online and (seen_at is null or seen_at <= now() - ${silentMs}::float8 * interval '1 ms') returning id, host_group as "group"`;
+    with silent as (
+      select id from host where online and (seen_at is null or seen_at <= now() - ${silentMs}::float8 * interval '1 ms')
+      order by id for no key update)
+    update host set online = false, online_since = null from silent where host.id = silent.id
+    returning host.id, host.host_group as "group"`;
 }
 
 /** One connection that a replica holds. */
@@ -70,27 +91,32 @@ export interface Held {
   sampleAt: number;
 }
 
-/** How a host stands in PostgreSQL: its name and group, the newest connection announced for it. */
+/** How a host stands in PostgreSQL: its name and group, the newest connection announced for it, whether it counts as online. */
 export interface Standing {
   id: string;
   name: string;
   group: string;
   boot: string;
   order: number;
+  online: boolean;
 }
 
-/** Says that these are connected now, where they still are the newest; returns how each host stands that exists. */
+/**
+ * Says that these are connected now, where they still are the newest; returns how each host stands that exists. A row that somebody
+ * else is changing, as by an announcement, is left to them.
+ */
 export async function refreshSeen(sql: Sql, held: readonly Held[]): Promise<Standing[]> {
   const hosts = held.map(({ host }) => host);
   const orders = held.map(({ order }) => order);
   const sampleAts = held.map(({ sampleAt }) => sampleAt);
   return sql<Standing[]>`
     with given as (select * from unnest(${hosts}::uuid[], ${orders}::float8[], ${sampleAts}::float8[]) as given (id, announced, at)),
+    free as (select id from host where id = any(${hosts}::uuid[]) for no key update skip locked),
     seen as (
       update host set seen_at = now(),
         last_sample_at = greatest(last_sample_at, case when given.at > 0 then to_timestamp(given.at / 1000) end)
-      from given where host.id = given.id and host.announcements = given.announced)
-    select host.id, host.name, host.host_group as "group", host.boot, host.announcements::float8 as "order"
+      from free join given using (id) where host.id = free.id and host.announcements = given.announced)
+    select host.id, host.name, host.host_group as "group", host.boot, host.online, host.announcements::float8 as "order"
     from given join host on host.id = given.id`;
 }
 
@@ -113,13 +139,33 @@ export async function countIdentityChange(
   return row?.changes ?? 0;
 }
 
-/** Keeps what an agent told of its machine. Returns when it had booted by what was known before; undefined without that. */
-export async function saveInventory(sql: Sql, host: string, inventory: Inventory): Promise<number | undefined> {
-  const [row] = await sql<{ bootedAt: number | null }[]>`
-    with previous as (select inventory from host where id = ${host} for update)
-    update host set inventory = ${JSON.stringify(inventory)}::text::jsonb from previous where host.id = ${host}
-    returning (previous.inventory ->> 'bootedAt')::float8 as "bootedAt"`;
-  return row?.bootedAt ?? undefined;
+export interface Told {
+  host: string;
+  inventory: Inventory;
+}
+
+/** What became of an inventory. */
+export interface InventoryKept {
+  /** It is another one than before. */
+  isOther: boolean;
+  /** When the machine had booted by what was known before; null without that. */
+  bootedAt: number | null;
+}
+
+/** Keeps what agents told of their machines. Undefined for a host that is gone. @param told at most one of each host */
+export async function saveInventories(sql: Sql, told: readonly Told[]): Promise<(InventoryKept | undefined)[]> {
+  const hosts = told.map(({ host }) => host);
+  const texts = told.map(({ inventory }) => JSON.stringify(inventory));
+  const rows = await sql<(InventoryKept & { id: string })[]>`
+    with given as (select id, text::jsonb as inventory from unnest(${hosts}::uuid[], ${texts}::text[]) as given (id, text)),
+    before as (select id, inventory from host where id = any(${hosts}::uuid[]) order by id for no key update),
+    kept as (
+      update host set inventory = given.inventory from before join given using (id)
+      where host.id = before.id and before.inventory is distinct from given.inventory returning host.id)
+    select before.id, (before.inventory ->> 'bootedAt')::float8 as "bootedAt", kept.id is not null as "isOther"
+    from before left join kept using (id)`;
+  const byHost = new Map(rows.map(({ id, ...kept }) => [id, kept]));
+  return hosts.map((host) => byHost.get(host));
 }
 
 export interface HostNow {

@@ -1,5 +1,7 @@
 /** Answers questions by key: from memory for a while, otherwise from a source that is asked for many keys at once. */
 
+import { Gather } from './gather.ts';
+
 export interface LookupOptions<V> {
   /** What the source has of these keys; rejects while it is away. */
   load(keys: readonly string[]): Promise<ReadonlyMap<string, V>>;
@@ -13,9 +15,6 @@ export interface LookupOptions<V> {
   asked?(result: 'kept' | 'loaded'): void;
 }
 
-/** Keys of one load; further ones wait for the next. */
-const maxKeys = 1_000;
-
 interface Kept<V> {
   value: V;
   /** `performance.now()`. */
@@ -25,20 +24,18 @@ interface Kept<V> {
 /** Only what exists is remembered: guesses fill no memory, and what is new is found at once. */
 export class Lookup<V> {
   readonly #options: LookupOptions<V>;
-  readonly #gatherMs: number;
+  readonly #gather: Gather<string, V | undefined>;
   readonly #kept = new Map<string, Kept<V>>();
-  /** Not asked of the source yet. */
-  readonly #wanted = new Map<string, PromiseWithResolvers<V | undefined>>();
   /** Being asked, and worth hearing. */
   readonly #asked = new Map<string, Promise<V | undefined>>();
-  /** Of each load under way, the keys that were forgotten since it began. */
-  readonly #forgotten = new Set<Set<string>>();
-  #lastLoadMs = -Infinity;
-  #isDue = false;
 
   constructor(options: LookupOptions<V>) {
     this.#options = options;
-    this.#gatherMs = options.gatherMs ?? 10;
+    const ask = async (keys: readonly string[]): Promise<(V | undefined)[]> => {
+      const found = await options.load(keys);
+      return keys.map((key) => found.get(key));
+    };
+    this.#gather = new Gather({ ask, about: (key) => key, gatherMs: options.gatherMs });
   }
 
   /** Undefined where the source has nothing. */
@@ -49,19 +46,13 @@ export class Lookup<V> {
       return Promise.resolve(kept.value);
     }
     this.#options.asked?.('loaded');
-    const waiting = this.#asked.get(key) ?? this.#wanted.get(key)?.promise;
-    if (waiting) return waiting;
-    const wanted = Promise.withResolvers<V | undefined>();
-    this.#wanted.set(key, wanted);
-    this.#schedule();
-    return wanted.promise;
+    return this.#asked.get(key) ?? this.#ask(key);
   }
 
   /** The answer changed: who asks from now on, or is waiting for an older answer, gets a newer one. */
   forget(key: string): void {
     this.#kept.delete(key);
     this.#asked.delete(key);
-    for (const forgotten of this.#forgotten) forgotten.add(key);
   }
 
   /** Forgets those whose answer is so. */
@@ -77,38 +68,18 @@ export class Lookup<V> {
     return this.#kept.size;
   }
 
-  /** The first question after a while is asked at the end of the turn, those right behind it together. */
-  #schedule(): void {
-    if (this.#isDue) return;
-    this.#isDue = true;
-    const waitMs = this.#lastLoadMs + this.#gatherMs - performance.now();
-    if (waitMs > 0) setTimeout(() => void this.#load(), waitMs);
-    else setImmediate(() => void this.#load());
-  }
-
-  async #load(): Promise<void> {
-    this.#isDue = false;
-    this.#lastLoadMs = performance.now();
-    const batch = [...this.#wanted].slice(0, maxKeys);
-    for (const [key, { promise }] of batch) {
-      this.#wanted.delete(key);
-      this.#asked.set(key, promise);
-    }
-    if (this.#wanted.size > 0) this.#schedule();
-    const forgotten = new Set<string>();
-    this.#forgotten.add(forgotten);
-    try {
-      const found = await this.#options.load(batch.map(([key]) => key));
-      for (const [key, { resolve }] of batch) {
-        if (forgotten.has(key)) resolve(this.get(key));
-        else resolve(this.#keep(key, found.get(key)));
-      }
-    } catch (error) {
-      for (const [, { reject }] of batch) reject(error);
-    } finally {
-      this.#forgotten.delete(forgotten);
-      for (const [key, { promise }] of batch) if (this.#asked.get(key) === promise) this.#asked.delete(key);
-    }
+  #ask(key: string): Promise<V | undefined> {
+    const isHeard = (): boolean => this.#asked.get(key) === answer && this.#asked.delete(key);
+    const answer: Promise<V | undefined> = this.#gather.ask(key).then(
+      // Forgotten since it was asked: another answer may be right by now.
+      (value) => (isHeard() ? this.#keep(key, value) : this.get(key)),
+      (error: unknown) => {
+        isHeard();
+        throw error;
+      },
+    );
+    this.#asked.set(key, answer);
+    return answer;
   }
 
   #keep(key: string, value: V | undefined): V | undefined {

@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { announceAgents, refreshSeen, type Announcement } from '../../src/data/presence.ts';
+import { findHostKeys } from '../../src/data/hosts.ts';
 import type { Database } from '../../src/db/database.ts';
+import { newId } from '../../src/lib/id.ts';
 import { freshDatabase } from '../support/database.ts';
 import { RawClient } from '../support/rawClient.ts';
 import { connectAgent } from '../support/samples.ts';
@@ -176,4 +179,71 @@ test('the fleet room tells what changed, and everything to who enters', async ()
   expect(hub.fleet.recentCpu(host.id)).toMatchObject({ at: sample.at });
   expect(hub.fleet.recentCpu(host.id)!.values.at(-1)).toBe(0.25);
   await agent.client.close();
+});
+
+test('agents that all come back at once, and tell their inventory, are a few statements together', async () => {
+  const agents = 120;
+  const stored = await freshDatabase(onTestFinished);
+  const asked: string[] = [];
+  const sql = new Proxy(stored.sql, {
+    apply: (target, self, parameters: [TemplateStringsArray]) => {
+      asked.push(parameters[0].join('…').replace(/\s+/g, ' ').trim());
+      return Reflect.apply(target, self, parameters) as unknown;
+    },
+  });
+  const alone = await startTestHub(onTestFinished, { database: { ...stored, sql } });
+  const hosts = await Promise.all(Array.from({ length: agents }, () => alone.addHost()));
+  const boots = hosts.map(() => newId());
+  const inventory = { hostname: 'one', bootedAt: 1_700_000_000_000 };
+  const comeIn = async (connection: number): Promise<RawClient[]> =>
+    Promise.all(
+      hosts.map(async (host, index) => {
+        const client = await RawClient.connect(alone.url, await host.token(), { boot: boots[index], connection });
+        expect((await client.call('rpc', { method: 'inventory', data: inventory })).error).toBeUndefined();
+        return client;
+      }),
+    );
+  const first = await comeIn(1);
+  const joined = async (): Promise<number> =>
+    (await stored.sql`select from message where kind = 'event' and body ->> 'what' = 'agent_joined'`).length;
+  await until(async () => (await joined()) === agents);
+  for (const client of first) client.ws.terminate();
+  await until(() => alone.presence.sessions().length === 0);
+
+  asked.length = 0;
+  const second = await comeIn(2);
+  expect(alone.presence.sessions()).toHaveLength(agents);
+  const [{ settled }] = await stored.sql<[{ settled: number }]>`
+    select count(*)::int as settled from host where connection = 2 and online and inventory ->> 'hostname' = 'one'`;
+  expect(settled).toBe(agents);
+  // Announcing, marking online, the inventory; what the hub asks by itself comes in besides.
+  expect(asked.length, asked.join('\n')).toBeLessThan(agents / 2);
+  expect(await joined()).toBe(agents);
+  expect(alone.failures).toEqual([]);
+  await Promise.all(second.map((client) => client.close()));
+});
+
+test('replicas that announce the same hosts at once do not wait for each other in a circle', async () => {
+  const hosts = await Promise.all(Array.from({ length: 40 }, () => hub.addHost()));
+  const boots = hosts.map(() => newId());
+  const keys = new Map(
+    (
+      await findHostKeys(
+        hub.sql,
+        hosts.map(({ id }) => id),
+      )
+    ).entries(),
+  );
+  const list = (connection: number): Announcement[] =>
+    hosts.map(({ id }, index) => ({ host: id, publicKey: keys.get(id)!.publicKey, boot: boots[index]!, connection }));
+  const rounds = Array.from({ length: 20 }, (_, round) => (round % 2 ? list(round).toReversed() : list(round)));
+  const held = hosts.map(({ id }) => ({ host: id, order: 1, sampleAt: 0 }));
+  await Promise.all(
+    rounds.flatMap((announcements, round) => [
+      announceAgents(hub.sql, announcements, newId()),
+      refreshSeen(hub.sql, round % 2 ? held : held.toReversed()),
+    ]),
+  );
+  const rows = await hub.sql<{ connection: number }[]>`select connection from host where id = any(${hosts.map(({ id }) => id)}::uuid[])`;
+  expect(rows.map(({ connection }) => connection)).toEqual(hosts.map(() => 19));
 });

@@ -9,6 +9,7 @@ import { AgentPresence } from '../../src/actions/agentPresence.ts';
 import type { PresenceTimes } from '../../src/actions/agentPresence.ts';
 import { backfill, Gaps } from '../../src/actions/backfill.ts';
 import { FleetBoard } from '../../src/actions/fleet.ts';
+import { gatherInventories } from '../../src/actions/keepInventory.ts';
 import type { Committing } from '../../src/actions/ingestSample.ts';
 import { Outages } from '../../src/actions/outages.ts';
 import { postEvent } from '../../src/actions/postEvent.ts';
@@ -111,7 +112,11 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
       observe: (session, sample) => fleet.observe(session.host, session.group, sample),
     },
     backfill: { writer: committing, clock, retentionRawMs, gaps },
-    inventory: { sql, event: (draft) => postEvent(conversation, draft), changed: (host) => directory.hostChanged(host) },
+    inventory: {
+      save: gatherInventories(sql),
+      event: (draft) => postEvent(conversation, draft),
+      changed: (host) => directory.hostChanged(host),
+    },
     conversation,
     presence,
     outages,
