@@ -18,7 +18,7 @@ export const maxContentBytes = 48 * 1024 * 1024;
 /** Layout: version, content (| 0x80 where deflated), CRC-32 of the rest (4 bytes, low first), content. Throws ChunkError where it is too large. */
 export function wrap(content: Content, data: Uint8Array): Buffer {
   if (data.length > maxContentBytes) throw new ChunkError(`${data.length} bytes are more than a chunk may hold`);
-  const packed = data.length < worthBytes ? data : deflateRawSync(data, { level: 9, memLevel: 9 });
+  const packed = data.length < worthBytes ? data : deflateRawSync(data, { level: 6, memLevel: 9 });
   const smaller = packed.length < data.length;
   const body = smaller ? packed : data;
   const chunk = Buffer.allocUnsafe(headBytes + body.length);

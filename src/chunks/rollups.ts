@@ -1,7 +1,7 @@
 /** Gathers samples into buckets of min, avg, max; joins buckets into larger ones; codes them. */
 
 import { ByteReader, ByteWriter, ChunkError } from './bytes.ts';
-import { decimalsOf, fromWholes, readWholes, toWholes, writeWholes } from './columns.ts';
+import { decimalsOf, filled, fromWholes, readWholes, toWholes, writeWholes } from './columns.ts';
 import { unwrap, wrap } from './envelope.ts';
 import { readNames, writeNames } from './names.ts';
 import type { Intern, NameOf } from './names.ts';
@@ -37,9 +37,10 @@ export function rollUp({ at, series }: SampleColumns, stepMs: number): RollupBlo
   const rolled = new Map<string, RollupSeries>();
   for (const [name, values] of series) {
     const into = emptySeries(starts.length);
-    values.forEach((value, i) => {
+    for (let i = 0; i < values.length; i++) {
+      const value = values[i]!;
       if (!Number.isNaN(value)) add(into, bucketOf[i]!, 1, value, value, value);
-    });
+    }
     rolled.set(name, finish(into));
   }
   return { at: starts, series: rolled };
@@ -86,10 +87,10 @@ function finish(series: RollupSeries): RollupSeries {
 }
 
 const emptySeries = (length: number): RollupSeries => ({
-  n: Array.from<number>({ length }).fill(0),
-  min: Array.from<number>({ length }).fill(NaN),
-  avg: Array.from<number>({ length }).fill(NaN),
-  max: Array.from<number>({ length }).fill(NaN),
+  n: filled(length, 0),
+  min: filled(length, NaN),
+  avg: filled(length, NaN),
+  max: filled(length, NaN),
 });
 
 /** Flags of a metric; bits 4–6 are its decimals. */
@@ -98,14 +99,16 @@ const flags = { ownCounts: 1, flat: 2, floats: 4 };
 /** Min and max to the catalogue's precision, averages to 0.012 % of their difference. */
 export function encodeRollups(block: RollupBlock, intern: Intern): Buffer {
   const to = new ByteWriter();
-  const counts = block.at.map((_, i) => Math.max(0, ...[...block.series.values()].map((series) => series.n[i]!)));
+  const counts = filled(block.at.length, 0);
+  for (const { n } of block.series.values()) for (let i = 0; i < n.length; i++) counts[i] = Math.max(counts[i]!, n[i]!);
   to.varint(block.at.length);
   writeWholes(to, block.at);
   writeWholes(to, counts);
   for (const name of writeNames(to, block.series.keys(), intern)) {
     const series = block.series.get(name)!;
     const own = series.n.some((n, i) => n !== counts[i]);
-    const used = series.n.flatMap((n, i) => (n > 0 ? [i] : []));
+    const used: number[] = [];
+    for (let i = 0; i < series.n.length; i++) if (series.n[i]! > 0) used.push(i);
     const min = used.map((i) => series.min[i]!);
     const max = used.map((i) => series.max[i]!);
     const flat = min.every((value, i) => value === max[i]);

@@ -1,7 +1,7 @@
 /** Codes the samples of one host-minute as one chunk. */
 
 import { ByteReader, ByteWriter, ChunkError } from './bytes.ts';
-import { readColumn, skipColumn, writeColumn } from './columns.ts';
+import { filled, readColumn, skipColumn, writeColumn } from './columns.ts';
 import { unwrap, wrap } from './envelope.ts';
 import { readStamps, writeStamps } from './head.ts';
 import type { Stamp } from './head.ts';
@@ -18,27 +18,18 @@ export interface SampleColumns {
   series: Map<string, number[]>;
 }
 
-/** Samples of any number, ascending by `at`. Values are kept to the catalogue's precision, those of unknown metrics exactly. */
-export function encodeChunk(samples: readonly ChunkSample[], intern: Intern): Buffer {
+/**
+ * Samples of any number, ascending by `at`. Values are kept to the catalogue's precision, those of unknown metrics exactly. `columns`: of
+ * these samples, where they are at hand.
+ */
+export function encodeChunk(samples: readonly ChunkSample[], intern: Intern, columns: SampleColumns = toColumns(samples)): Buffer {
   const to = new ByteWriter();
   writeStamps(to, samples);
-  const columns = new Map<string, number[]>();
-  const places = new Map<string, number[]>();
-  samples.forEach(({ metrics }, place) => {
-    for (const name in metrics) {
-      const column = columns.get(name);
-      if (column) {
-        column.push(metrics[name]!);
-        places.get(name)!.push(place);
-      } else {
-        columns.set(name, [metrics[name]!]);
-        places.set(name, [place]);
-      }
-    }
-  });
-  for (const name of writeNames(to, columns.keys(), intern)) {
-    writePresence(to, places.get(name)!, samples.length);
-    writeColumn(to, name, columns.get(name)!);
+  for (const name of writeNames(to, columns.series.keys(), intern)) {
+    const column = columns.series.get(name)!;
+    const values = column.filter((value) => !Number.isNaN(value));
+    writePresence(to, column, values.length);
+    writeColumn(to, name, values);
   }
   return wrap('samples', to.done());
 }
@@ -63,7 +54,7 @@ export function decodeColumns(chunk: Uint8Array, nameOf: NameOf, wanted?: (name:
   eachColumn(from, at.length, nameOf, wanted, (name, places, values) => {
     if (!places) series.set(name, values);
     else {
-      const spread = Array.from<number>({ length: at.length }).fill(NaN);
+      const spread = filled(at.length, NaN);
       places.forEach((place, i) => (spread[place] = values[i]!));
       series.set(name, spread);
     }
@@ -84,7 +75,7 @@ export function toColumns(samples: readonly ChunkSample[], wanted?: (name: strin
           unwanted.add(name);
           continue;
         }
-        column = Array.from<number>({ length: samples.length }).fill(NaN);
+        column = filled(samples.length, NaN);
         series.set(name, column);
       }
       column[place] = metrics[name]!;
@@ -110,13 +101,13 @@ function eachColumn(
 }
 
 /** 0 where every sample has the metric, else 1 and a bit per sample. */
-function writePresence(to: ByteWriter, places: readonly number[], count: number): void {
-  if (places.length === count) {
+function writePresence(to: ByteWriter, column: readonly number[], present: number): void {
+  if (present === column.length) {
     to.byte(0);
     return;
   }
-  const bitmap = Buffer.alloc(Math.ceil(count / 8));
-  for (const place of places) bitmap[place >> 3]! |= 1 << (place & 7);
+  const bitmap = Buffer.alloc(Math.ceil(column.length / 8));
+  for (let place = 0; place < column.length; place++) if (!Number.isNaN(column[place])) bitmap[place >> 3]! |= 1 << (place & 7);
   to.byte(1);
   to.bytes(bitmap);
 }
