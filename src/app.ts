@@ -253,7 +253,8 @@ async function build({ config, log, version, root }: AppOptions, closers: Closer
   });
   closers.add('HTTP server', () => server.close());
   closers.add('reader', () => reader.close());
-  await server.listen({ host: config.host, port: config.port });
+  // All clients of a replica that died may come in one moment; the kernel refuses, or lets wait for seconds, whom its queue has no room for.
+  await server.listen({ host: config.host, port: config.port, backlog: 4_096 });
   // A pod may be deleted while it starts.
   if (notReady === 'starting') notReady = undefined;
   cluster.ready();

@@ -31,6 +31,8 @@ const keepMs = 10 * 60_000;
 /** What a fleet room shows of hosts without an agent here. */
 const keepGroupMs = 10_000;
 const keepUnheardMs = 2_000;
+/** A crowd that comes to a replica which has not met it asks some 20 times a second, however many they are. */
+const gatherMs = 50;
 
 export class Directory {
   readonly #sessions: Lookup<SessionHolder>;
@@ -45,6 +47,7 @@ export class Directory {
       new Lookup({
         load,
         maxKept,
+        gatherMs,
         keepMs: () => Math.min(ownMs, mostMs, hearsOthers() ? Infinity : keepUnheardMs),
         asked: (result) => asked?.(part, result),
       });

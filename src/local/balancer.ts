@@ -82,7 +82,7 @@ ${servers.join('\n')}
     keepalive 32;
   }
   server {
-    listen ${host.includes(':') ? `[${host}]` : host}:${port};
+    listen ${host.includes(':') ? `[${host}]` : host}:${port} backlog=4096;
     include ${at(root, 'deployments/nginx/location.conf')};
   }
 }

@@ -96,6 +96,7 @@ async function storm(title: string, { replicas, drops }: { replicas?: number; dr
       upgradesPerSecond: mostPerSecond(back.counts.opened),
       refused: back.counts.refused,
       errors: back.counts.errors,
+      closes: back.counts.closes,
       recovered: back.counts.recovered,
       unrecovered: back.counts.unrecovered,
       statements: sumOf(back.statements),
@@ -108,13 +109,16 @@ async function storm(title: string, { replicas, drops }: { replicas?: number; dr
   });
   expect(rig.isUp()).toBe(true);
   for (const { counts, ms } of returns) {
-    expect(counts.opened).toHaveLength(viewers);
+    // Several replicas may send some on to each other.
+    expect(counts.opened.length).toBeGreaterThanOrEqual(viewers);
+    if (!replicas) expect(counts.opened).toHaveLength(viewers);
     expect(counts.errors).toEqual({});
     // Host and conversation of each; fleet and user have nothing to recover.
-    expect(counts.recovered).toBe(viewers * 2);
+    expect(counts.recovered).toBeGreaterThanOrEqual(viewers * 2);
+    expect(counts.unrecovered).toBe(0);
     if (!isFull) continue;
-    // The bucket of each lets its burst through, then its rate.
-    expect(mostPerSecond(counts.opened)).toBeLessThanOrEqual(hubs.length * 2 * handshakes + 20);
+    // The bucket of each lets its burst through, then its rate; this process may see those of a moment a little later.
+    expect(mostPerSecond(counts.opened)).toBeLessThanOrEqual(hubs.length * 2 * handshakes * 1.25);
     expect(ms).toBeLessThan(60_000);
   }
   return { extra: returns.map(extraOf) };
