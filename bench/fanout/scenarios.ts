@@ -68,7 +68,7 @@ export const scenarios: readonly Scenario[] = [
     publishers: 1_000,
     watchers: 5,
     rate: 1_000,
-    warmupSeconds: 4,
+    warmupSeconds: 15,
   },
   {
     ...oneRoom,
@@ -78,7 +78,7 @@ export const scenarios: readonly Scenario[] = [
     publishers: 1_000,
     pair: true,
     rate: 1_000,
-    warmupSeconds: 4,
+    warmupSeconds: 15,
   },
   { ...large, name: 'G7a', title: '100 readers, 2 kB, 400 messages/s', clients: 100 },
   { ...large, name: 'G7b', title: 'the same beside one stalled reader', clients: 101, stalled: 1 },
