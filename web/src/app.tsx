@@ -40,7 +40,7 @@ export function App() {
   if (who.state === 'unknown') return null;
   if (who.state === 'unreachable') return <Unreachable reason={who.reason} />;
   if (who.state === 'out') return <SignIn onSignedIn={signedIn} />;
-  if (asksPassword) return <SetPassword onDone={() => setAsksPassword(false)} />;
+  if (asksPassword) return <SetPassword email={who.user.email} onDone={() => setAsksPassword(false)} />;
   return <SignedIn key={who.user.id} groups={who.user.groups.map((group) => group.id)} />;
 }
 

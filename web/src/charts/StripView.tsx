@@ -29,6 +29,9 @@ export interface StripViewProps {
 const heatPx = 21;
 const compactPlotPx = 96;
 
+/** Names in the strip's title; arrows say it without. */
+const shownOnPhone = ({ phone }: Strip): number => (phone === 'arrows' ? 0 : phone === 'both' ? 2 : 3);
+
 export function StripView({ strip, view, rows, samples, palette, state, compact }: StripViewProps) {
   const section = useRef<HTMLElement>(null);
   const plotRoot = useRef<HTMLDivElement>(null);
@@ -118,7 +121,7 @@ export function StripView({ strip, view, rows, samples, palette, state, compact 
           <b data-headline>{none}</b>
         </h3>
         {strip.series.map((series, index) => (
-          <p key={series.label} hidden={compact && (strip.phone === 'both' ? true : index > 2)}>
+          <p key={series.label} hidden={compact && index >= shownOnPhone(strip)}>
             <i
               className={`key ${series.look} ${series.look === 'area' && strip.id === 'network' ? 'filled' : ''}`}
               style={{ ['--c' as string]: `var(--s${series.colour})` }}

@@ -40,7 +40,7 @@ function lastKnown(rows: Rows, metrics: readonly string[], row: number): number 
 
 function headlineOf(strip: Strip, rows: Rows, row: number, numbers: number[], values: string[], compact: boolean): string {
   const { headline } = strip;
-  if (compact && strip.phone === 'both') return strip.id === 'network' ? `↓ ${values[0]}  ↑ ${values[1]}` : `${values[0]}  ${values[1]}`;
+  if (compact && strip.phone) return strip.phone === 'arrows' ? `↓ ${values[0]}  ↑ ${values[1]}` : `${values[0]}  ${values[1]}`;
   if ('text' in headline) return headline.text;
   if ('stack' in headline) {
     const sum = numbers.reduce(

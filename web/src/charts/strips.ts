@@ -40,8 +40,8 @@ export interface Strip {
     | { stack: true; format: (value: number) => string }
     | { text: string }
     | { ratioOf: string; series: number };
-  /** On a phone, where the gutter is gone, in place of a headline of words. */
-  phone?: 'both';
+  /** On a phone, where the gutter is gone, both values in place of a headline of words: told apart by arrows, or by the legend. */
+  phone?: 'arrows' | 'both';
   /** A metric of the same size as the whole stack; what it went between in a bucket is drawn around the stack. */
   peak?: Series;
   /** One row of heat per core below the plot. */
@@ -177,7 +177,7 @@ export function stripsOf({ names, latest }: StripFacts): Strip[] {
       left: { kind: 'steps', least: 10_000 },
       axis: axisRate,
       headline: { text: listed(outer) },
-      phone: 'both',
+      phone: 'arrows',
     },
     {
       id: 'disk',

@@ -29,15 +29,19 @@ const figure = (value: number | null, dead: boolean, format: (value: number) => 
 
 export const FleetRow = memo(function FleetRow({ host, status, newest, now, trail }: Shaped & { now: number; trail: Float32Array }) {
   const { summary } = host;
+  const why = whyOf({ host, status, newest }, now);
   const dead = status === 'offline' || status === 'unknown';
   return (
     <Link href={`/hosts/${host.id}`} className={`fleet-row ${status}`} role="row" aria-label={`${host.name}, ${statusWords[status]}`}>
       <span className="left host-name" role="cell" title={host.name}>
         <Glyph status={status} />
-        <span>{middle(host.name, 24)}</span>
+        <span>
+          {middle(host.name, 24)}
+          {why !== '' && <small className="why">{why}</small>}
+        </span>
       </span>
       <span className="left why wide-only" role="cell">
-        {whyOf({ host, status, newest }, now)}
+        {why}
       </span>
       <span className="figure fades" role="cell">
         {!dead && <Spark values={trail} version={now} width={76} height={20} filled />}

@@ -6,7 +6,15 @@ import { leastPasswordLength } from '../../../src/protocol/password.ts';
 import { messageOf } from '../api.ts';
 import { changePassword } from '../session.ts';
 
-export function PasswordForm({ hasPassword, onDone, label }: { hasPassword: boolean; onDone: () => void; label: string }) {
+export interface PasswordFormProps {
+  /** Whose password it is, for password managers. */
+  email: string;
+  hasPassword: boolean;
+  onDone: () => void;
+  label: string;
+}
+
+export function PasswordForm({ email, hasPassword, onDone, label }: PasswordFormProps) {
   const [current, setCurrent] = useState('');
   const [password, setPassword] = useState('');
   const [error, setError] = useState<string | null>(null);
@@ -27,6 +35,7 @@ export function PasswordForm({ hasPassword, onDone, label }: { hasPassword: bool
   };
   return (
     <form className="form" onSubmit={(event) => void submit(event)}>
+      <input type="email" autoComplete="username" value={email} readOnly hidden />
       {hasPassword && (
         <PasswordInput
           label="Current password"

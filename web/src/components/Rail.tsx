@@ -1,6 +1,6 @@
 /** The rail: all hosts by group, with status and the CPU trail of the last minute. */
 
-import { IconChevronDown, IconChevronRight, IconLayoutGrid, IconPlus, IconSearch, IconSettings } from '@tabler/icons-react';
+import { IconChevronDown, IconChevronRight, IconLayoutGrid, IconPlus, IconSettings } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { Link, useLocation } from 'wouter';
 import type { Host } from '../../../src/protocol/rest.ts';
@@ -10,6 +10,7 @@ import { useStore } from '../lib/store.ts';
 import { mayAddHosts, session } from '../session.ts';
 import { statusOf, statusWords } from '../state/status.ts';
 import { Avatar, Brand, Glyph, Spark } from './parts.tsx';
+import { Find, fits } from './Find.tsx';
 import { useCollapsed } from './useCollapsed.ts';
 import { useSlice } from './useSlice.ts';
 
@@ -34,9 +35,9 @@ export function Rail({ onNavigate }: { onNavigate: () => void }) {
   const [path, navigate] = useLocation();
   const [filter, setFilter] = useState('');
   const [collapsed, toggle] = useCollapsed('rail');
-  const wanted = filter.trim().toLowerCase();
-  const shown = useMemo(() => all.filter((host) => host.name.toLowerCase().includes(wanted)), [all, wanted]);
-  const lines = useMemo(() => linesOf(shown, (id) => wanted !== '' || !collapsed.has(id)), [shown, wanted, collapsed]);
+  const isSearching = filter.trim() !== '';
+  const shown = useMemo(() => all.filter((host) => fits(host.name, filter)), [all, filter]);
+  const lines = useMemo(() => linesOf(shown, (id) => isSearching || !collapsed.has(id)), [shown, isSearching, collapsed]);
   const isCoarse = useMedia('(pointer: coarse)');
   const heights = useMemo(() => lines.map(({ kind }) => rowPx[isCoarse ? 'coarse' : 'fine'][kind]), [lines, isCoarse]);
   const { list, first, end, above, below, onScroll } = useSlice(heights);
@@ -53,30 +54,16 @@ export function Rail({ onNavigate }: { onNavigate: () => void }) {
         )}
       </div>
       <form
-        className="find"
         role="search"
         onSubmit={(event) => {
           event.preventDefault();
-          if (!shown[0] || !wanted) return;
+          if (!shown[0] || !isSearching) return;
           setFilter('');
           navigate(`/hosts/${shown[0].id}`);
           onNavigate();
         }}
       >
-        <IconSearch size={14} stroke={1.75} />
-        <input
-          data-find="rail"
-          aria-label="Find a host"
-          placeholder="Find a host"
-          value={filter}
-          onChange={(event) => setFilter(event.target.value)}
-          onKeyDown={(event) => {
-            if (event.key !== 'Escape') return;
-            setFilter('');
-            event.currentTarget.blur();
-          }}
-        />
-        <kbd>/</kbd>
+        <Find place="rail" label="Find a host" value={filter} onChange={setFilter} />
       </form>
       <Link href="/" className="nav" aria-current={path === '/' ? 'page' : undefined} onClick={onNavigate}>
         <IconLayoutGrid size={16} stroke={1.75} />

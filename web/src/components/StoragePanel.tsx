@@ -26,7 +26,8 @@ export function StoragePanel() {
       <h2>Storage</h2>
       <p>
         What the history of all hosts takes on the hub’s disk. How long it is kept is set by <code>RETENTION_RAW</code>,{' '}
-        <code>RETENTION_10S</code>, <code>RETENTION_1M</code> and <code>RETENTION_1H</code>.
+        <code>RETENTION_10S</code>, <code>RETENTION_1M</code> and <code>RETENTION_1H</code>, and shortened by{' '}
+        <code>PUT /api/v1/storage/retention</code>.
       </p>
       {error && (
         <p className="error" role="alert">

@@ -55,7 +55,9 @@ export function useVersion(store: Rows, everyMs: number): number {
 export function FileSystems({ room, view }: { room: HostRoom; view: View }) {
   useVersion(room.samples, 1_000);
   const at = useStore(view.crossTime);
-  const all = fileSystemsOf(at === null ? room.samples : room.rows(), at);
+  const newest = at === null ? fileSystemsOf(room.samples, null) : [];
+  // The samples of a long window may not reach back to their last reading.
+  const all = newest.length > 0 ? newest : fileSystemsOf(room.rows(), at);
   return (
     <section className="section" aria-label="File systems">
       <h3>

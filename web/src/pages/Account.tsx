@@ -73,6 +73,7 @@ export default function Account() {
           <section className="panel">
             <h2>{who.user.hasPassword ? 'Change password' : 'Set a password'}</h2>
             <PasswordForm
+              email={who.user.email}
               hasPassword={who.user.hasPassword}
               onDone={read}
               label={who.user.hasPassword ? 'Change password' : 'Set password'}

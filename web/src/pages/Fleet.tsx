@@ -1,9 +1,10 @@
 /** All hosts: what needs attention first, then group by group. */
 
-import { IconArrowNarrowDown, IconArrowNarrowUp, IconChevronDown, IconChevronRight, IconPlus, IconSearch } from '@tabler/icons-react';
+import { IconArrowNarrowDown, IconArrowNarrowUp, IconChevronDown, IconChevronRight, IconPlus } from '@tabler/icons-react';
 import { useMemo, useState } from 'react';
 import { Link, Redirect } from 'wouter';
 import type { Host } from '../../../src/protocol/rest.ts';
+import { Find, fits } from '../components/Find.tsx';
 import { FleetRow, shapeOf, type Shaped } from '../components/FleetRow.tsx';
 import { Glyph } from '../components/parts.tsx';
 import { RailButton } from '../components/Shell.tsx';
@@ -61,10 +62,9 @@ export function Fleet() {
   const rowPx = isPhone ? 52 : 34;
 
   const shaped = useMemo(() => all.map((host: Host) => shapeOf(host, now)), [all, now]);
-  const wanted = filter.trim().toLowerCase();
   const lines = useMemo(() => {
     const shown = shaped
-      .filter(({ host, status }) => host.name.toLowerCase().includes(wanted) && (only === null || status === only))
+      .filter(({ host, status }) => fits(host.name, filter) && (only === null || status === only))
       .sort(compare(sort.key, sort.up));
     const trouble = shown.filter(({ status }) => status !== 'ok').sort((a, b) => severity[a.status] - severity[b.status]);
     const groups = [
@@ -82,7 +82,7 @@ export function Fleet() {
     add('attention', 'Needs attention', trouble);
     for (const members of groups) add(members[0]!.host.group.id, members[0]!.host.group.name, members);
     return result;
-  }, [shaped, wanted, only, sort, collapsed]);
+  }, [shaped, filter, only, sort, collapsed]);
   const heights = useMemo(() => lines.map(() => rowPx), [lines, rowPx]);
   const { list, first, end, above, below, onScroll } = useSlice(heights);
 
@@ -105,22 +105,7 @@ export function Fleet() {
         )}
       </header>
       <div className="fleet-bar">
-        <label className="find">
-          <IconSearch size={15} stroke={1.75} />
-          <input
-            data-find="page"
-            aria-label="Filter by name"
-            placeholder="Filter by name"
-            value={filter}
-            onChange={(event) => setFilter(event.target.value)}
-            onKeyDown={(event) => {
-              if (event.key !== 'Escape') return;
-              setFilter('');
-              event.currentTarget.blur();
-            }}
-          />
-          <kbd>/</kbd>
-        </label>
+        <Find place="page" label="Filter by name" value={filter} onChange={setFilter} />
         <button type="button" className={only === null ? 'chip on' : 'chip'} aria-pressed={only === null} onClick={() => setOnly(null)}>
           All <i>{all.length}</i>
         </button>

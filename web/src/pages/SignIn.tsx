@@ -2,7 +2,7 @@
 
 import { PasswordInput, TextInput } from '@mantine/core';
 import { type FormEvent, useEffect, useRef, useState } from 'react';
-import { messageOf } from '../api.ts';
+import { messageOf, Problem } from '../api.ts';
 import { Brand } from '../components/parts.tsx';
 import { PlainHttpBanner } from '../components/Shell.tsx';
 import { signIn, signInByLink } from '../session.ts';
@@ -20,8 +20,9 @@ export function SignIn({ onSignedIn }: { onSignedIn: (byLink: boolean) => void }
   const [password, setPassword] = useState('');
   const [error, setError] = useState<string | null>(null);
   const [busy, setBusy] = useState(false);
-  const token = useRef<string | null | undefined>(undefined);
-  if (token.current === undefined) token.current = takeLinkToken();
+  /** Of a link that was not used yet; it is kept while the hub cannot take it. */
+  const [link, setLink] = useState(takeLinkToken);
+  const hasTried = useRef(false);
 
   const attempt = async (run: () => Promise<void>, byLink: boolean): Promise<void> => {
     setBusy(true);
@@ -31,18 +32,19 @@ export function SignIn({ onSignedIn }: { onSignedIn: (byLink: boolean) => void }
       onSignedIn(byLink);
     } catch (failure) {
       setError(messageOf(failure));
+      if (failure instanceof Problem && failure.isFinal) setLink(null);
     } finally {
       setBusy(false);
     }
   };
 
   useEffect(() => {
-    const link = token.current;
-    token.current = null;
-    if (link) void attempt(() => signInByLink(link), true);
+    if (hasTried.current || link === null) return;
     // Once: the token is good for one use.
+    hasTried.current = true;
+    void attempt(() => signInByLink(link), true);
     // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, []);
+  }, [link]);
 
   const submit = (event: FormEvent): void => {
     event.preventDefault();
@@ -56,7 +58,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: (byLink: boolean) => void }
         <div className="entrance-box">
           <Brand />
           <h1>Sign in</h1>
-          <p className="lead">{busy && token.current === null && login === '' ? 'Signing in by link…' : 'To the rooms of your hosts.'}</p>
+          <p className="lead">{busy && link !== null ? 'Signing in by link…' : 'To the rooms of your hosts.'}</p>
           <form className="form" onSubmit={submit}>
             <TextInput
               label="E-mail"
@@ -81,6 +83,11 @@ export function SignIn({ onSignedIn }: { onSignedIn: (byLink: boolean) => void }
               <p className="error" role="alert">
                 {error}
               </p>
+            )}
+            {error && link !== null && (
+              <button type="button" className="button large" disabled={busy} onClick={() => void attempt(() => signInByLink(link), true)}>
+                Try the link again
+              </button>
             )}
             <button type="submit" className="button primary large" disabled={busy}>
               Sign in
