@@ -1,4 +1,4 @@
-/** R21: frames that break the rules, of every kind and size: the right close code, little memory, nobody else notices. */
+/** R21: frames that break the rules, of every kind and size: the right close code, no memory kept, nobody else notices. */
 
 import { randomBytes } from 'node:crypto';
 import { expect, onTestFinished } from 'vitest';
@@ -7,6 +7,7 @@ import { needs } from '../support/needs.ts';
 import { clientFrame, tcp } from '../support/protocol.ts';
 import { RawClient } from '../support/rawClient.ts';
 import { randomOf, seedFor } from '../support/seed.ts';
+import { collect, collectable } from '../support/faults/collect.ts';
 import { startRig } from '../support/faults/rig.ts';
 import { percentile, printFigures, sized } from '../support/faults/scale.ts';
 import { until } from '../support/until.ts';
@@ -86,7 +87,7 @@ needs('linux').test(
   async () => {
     const seed = seedFor('garbage');
     const random = randomOf(seed);
-    const rig = await startRig(onTestFinished, { environment: { LIMIT_HANDSHAKES: '1000000' } });
+    const rig = await startRig(onTestFinished, { environment: { ...collectable, LIMIT_HANDSHAKES: '1000000' } });
     const [agent] = await rig.load(1, { intervalMs: 250 });
     const url = `${rig.hub.url.replace('http', 'ws')}/connection/websocket`;
     const good = await RawClient.connect(url, await rig.token());
@@ -117,6 +118,7 @@ needs('linux').test(
       if (code === undefined ? !knownCodes.includes(got) : got !== code)
         faults.push(`${round} ${kind}: ${got}, not ${code ?? knownCodes.join()}`);
     };
+    const usedBefore = await collect(rig.hub);
     const memory: number[] = [];
     for (let round = 0; round < rounds; round += atOnce) {
       if (round % (rounds / 10) < atOnce) memory.push(rig.hubMemory());
@@ -129,6 +131,7 @@ needs('linux').test(
       roundTripsMs.push(performance.now() - sentMs);
     }
     memory.push(rig.hubMemory());
+    const keptMiB = ((await collect(rig.hub)) - usedBefore) / mebibyte;
     const seqs = good.publications(room).map(({ seq }) => seq as number);
     printFigures('R21 broken frames', {
       seed,
@@ -137,6 +140,8 @@ needs('linux').test(
       codes,
       countedTooBig: await rig.metric('hostroom_dropped_total', '{what="message_size"}'),
       memoryMiBByTenths: memory.map((bytes) => Math.round(bytes / mebibyte)),
+      keptMiB: Math.round(keptMiB * 10) / 10,
+      grownMiB: Math.round((memory.at(-1)! - memory[0]!) / mebibyte),
       othersSamples: seqs.length,
       roundOf20MsMedian: Math.round(percentile(roundTripsMs, 0.5)),
     });
@@ -144,8 +149,9 @@ needs('linux').test(
     expect(good.closed).toBeUndefined();
     expect(seqs).toEqual(Array.from({ length: seqs.length }, (_, n) => seqs[0]! + n));
     expect(rig.isUp()).toBe(true);
-    // The first fifth fills what stays filled.
-    expect((memory.at(-1)! - memory[2]!) / mebibyte).toBeLessThan(60);
+    expect(keptMiB).toBeLessThan(10);
+    // What V8 lets wait for a collection, with the slack of its pages and of malloc.
+    expect((memory.at(-1)! - memory[0]!) / mebibyte).toBeLessThan(150);
     await good.close();
     await until(async () => (await rig.metric('hostroom_connections', '{kind="user"}')) === 0, 'nobody is left');
   },
