@@ -2,7 +2,10 @@
 
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, onTestFinished, vi } from 'vitest';
+import { insertSamples, type SampleRow } from '../../src/data/samples.ts';
+import { newId } from '../../src/lib/id.ts';
 import { startLocalAgent } from '../../src/local/localAgent.ts';
+import type { Processes } from '../../src/protocol/kinds.ts';
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { startFaultProxy, type FaultProxy } from '../support/faults/faultProxy.ts';
 import { needs } from '../support/needs.ts';
@@ -93,9 +96,19 @@ needs('chromium', 'linux').describe('the history in the web UI', () => {
   });
 
   needs().test('who points at a time before the page was opened sees the processes of that time', async () => {
-    const { call } = await hub.signIn();
-    const lists = async (): Promise<string> => (await call('GET', `${room}/samples?kind=processes&from=${Date.now() - 240_000}`)).text();
-    await until(async () => (await lists()).split('\n').length > 3, 'three lists are stored', 120_000);
+    // The busier the machine is, the more seldom its agent looks for processes: these two are certainly there.
+    const boot = newId();
+    const rows = [90_000, 45_000].map((agoMs, n): SampleRow => {
+      const list: Processes = {
+        kind: 'processes',
+        at: Date.now() - agoMs,
+        boot,
+        seq: n + 1,
+        top: [{ pid: 7, name: 'before', user: 'root', cpu: 0.5, memory: 1e6, io: 0 }],
+      };
+      return { ...list, host: room.split('/').at(-1)!, frame: JSON.stringify(list) };
+    });
+    await insertSamples(hub.database.sql, rows);
     const { page, complaints } = await openPage(browser);
     await enter(hub, page, `${room}?window=5m`);
     const section = page.getByLabel('Processes', { exact: true });
@@ -109,12 +122,11 @@ needs('chromium', 'linux').describe('the history in the web UI', () => {
         share = share > 0.3 ? share - 0.01 : 0.98;
         await page.mouse.move(strip.x + strip.width * share, strip.y + strip.height / 2);
         const shown = await title();
-        return shown !== '' && shown < newest;
+        return shown !== newest && (await section.locator('tbody tr', { hasText: 'before' }).count()) > 0;
       },
       'an older list is shown',
       60_000,
     );
-    expect(await section.locator('tbody tr').count()).toBeGreaterThan(0);
     expect(complaints).toEqual([]);
   });
 
