@@ -1,5 +1,6 @@
 /** Builds the web UI when it is missing or older than its sources. */
 
+import { existsSync } from 'node:fs';
 import { glob, mkdtemp, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -48,10 +49,12 @@ export async function buildStaleWeb(root: string): Promise<void> {
  * in place at once, so that hubs and further builds of the same checkout never meet half of it.
  */
 export async function buildWeb(root: string): Promise<void> {
-  const { build } = await import('vite').catch((error: unknown) => {
-    throw new Error('Vite is not installed. Run "npm ci" without --omit=dev, then start again.', {
-      cause: error,
-    });
+  const { build } = await import('vite').catch((error: Error) => {
+    // It is there and does not load where npm left out a part for this platform, because the Node that ran npm was too old for it.
+    const remedy = existsSync(join(root, 'node_modules/vite'))
+      ? `Vite does not load (${error.message.split('\n')[0]}). Run "npm ci" with Node.js 20.19 or newer`
+      : 'Vite is not installed. Run "npm ci" without --omit=dev';
+    throw new Error(`${remedy}, then start again.`, { cause: error });
   });
   const dist = join(root, 'web/dist');
   const aside = await mkdtemp(join(root, 'web/.dist-'));
