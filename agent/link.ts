@@ -31,7 +31,7 @@ const syncEveryMs = 15 * 60_000;
 const firstRetryMs = 500;
 const lastRetryMs = 10_000;
 /** A connection that lasted so long was no failure: where replicas go one after the other, agents come back as quickly each time. */
-const goodAfterMs = 5_000;
+const goodAfterMs = 3_000;
 const replacedMs = 60_000;
 const refusedMs = 5 * 60_000;
 const inventoryPatienceMs = 30_000;
