@@ -27,8 +27,13 @@ async function run(): Promise<void> {
   const app = await starting;
   // One of several replicas: whoever started them all makes one link.
   if (process.connected) return;
-  const link = await app.signInLink();
-  if (link !== undefined) process.stdout.write(`Sign in once within 24 hours: ${link}\n`);
+  try {
+    const link = await app.signInLink();
+    if (link !== undefined) process.stdout.write(`Sign in once within 24 hours: ${link}\n`);
+  } catch (error) {
+    // The hub runs, and outlives a database that is away just now.
+    log.warn({ err: error }, 'no sign-in link could be made; --sign-in-link makes one later');
+  }
 }
 
 /** Exit code 1 where something would keep the hub from its promises. */

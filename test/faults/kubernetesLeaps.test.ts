@@ -16,7 +16,10 @@ const count = sized(15, 100);
 needs('linux', 'kubectl', 'nginx', 'redis').test(
   `kubectl scale 1 → ${many} → 2 at once, then to 0 and back`,
   async () => {
-    const { rig, deployment, scale, untilReady } = await startKubernetesRig(onTestFinished, { environment: { SHUTDOWN_GRACE: '12s' } });
+    const { rig, deployment, scale, untilReady } = await startKubernetesRig(onTestFinished, {
+      environment: { SHUTDOWN_GRACE: '12s' },
+      maxConnections: 300,
+    });
     const load = await putUnderLoad(rig, { agents: count, viewers: count, intervalMs: 500 });
     await scale(many);
     await until(() => deployment.pods().length === many, 'all pods are started', 180_000);

@@ -33,6 +33,8 @@ export interface KubernetesRig {
 export interface KubernetesRigOptions {
   replicas?: number;
   graceMs?: number;
+  /** Of PostgreSQL; each replica takes up to 11. */
+  maxConnections?: number;
   environment?: Readonly<Record<string, string>>;
   /** The checkout that the pods run from at first, in place of this one. */
   root?: string;
@@ -102,7 +104,7 @@ export async function startKubernetesRig(whenDone: WhenDone, options: Kubernetes
     // What the rig sees as one hub is the whole cluster.
     return { ...first, url, ended, signal: () => void running.close().then(() => end({ code: 0, signal: null })) };
   };
-  const rig = await startRig(whenDone, { start });
+  const rig = await startRig(whenDone, { start, postgresSettings: { max_connections: String(options.maxConnections ?? 60) } });
   // Only now: each replica that starts before there is an admin makes a sign-in link, which ends the one before.
   api.store.put('deployments', deploymentObject(deploymentName, replicas));
   await untilReady(replicas);
