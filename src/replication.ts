@@ -53,7 +53,7 @@ export function openReplication({ config, log, metrics, closers, hubId }: Replic
   if (link) closers.add('Redis', () => link.close());
   const relay = new Notices({
     relay: link ? new RedisRelay({ link, replica, kept: keptRecords, dropped: metrics.dropped }) : new MemoryRelay(),
-    refused: () => metrics.dropped('relay_record'),
+    refused: metrics.dropped,
     failed: (error, what) => {
       metrics.error('relay');
       log.error({ err: error, what }, 'a notice of another replica failed');

@@ -3,6 +3,7 @@
 import type { Static, TSchema } from 'typebox';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
+import { tryParse } from '../lib/json.ts';
 import type { Relay, RelayRecord, RoomsHere } from './relay.ts';
 
 const id = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' });
@@ -32,8 +33,8 @@ const room = '~notices';
 
 export interface NoticesOptions {
   relay: Relay;
-  /** A notice that is none of ours arrived. */
-  refused?: () => void;
+  /** What arrived was no notice of ours, or (`notice`) one of a kind that only a newer version knows. Nothing comes of either. */
+  refused?: (what: 'relay_record' | 'notice') => void;
   /** A handler threw. */
   failed?: (error: unknown, what: string) => void;
 }
@@ -76,7 +77,7 @@ export class Notices implements Relay {
 
   #arrived(data: string): void {
     const notice = parse(data);
-    if (!notice) return this.#options.refused?.();
+    if (typeof notice === 'string') return this.#options.refused?.(notice);
     for (const handler of this.#handlers.get(notice.kind) ?? []) {
       try {
         handler(notice as never);
@@ -87,14 +88,10 @@ export class Notices implements Relay {
   }
 }
 
-function parse(data: string): Notice | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(data);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null || !('kind' in value)) return undefined;
-  const fits = typeof value.kind === 'string' && checks.get(value.kind)?.Check(value);
-  return fits ? (value as Notice) : undefined;
+function parse(data: string): Notice | 'relay_record' | 'notice' {
+  const value = tryParse(data);
+  if (typeof value !== 'object' || value === null || !('kind' in value) || typeof value.kind !== 'string') return 'relay_record';
+  const check = checks.get(value.kind);
+  if (!check) return 'notice';
+  return check.Check(value) ? (value as Notice) : 'relay_record';
 }
