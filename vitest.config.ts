@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
-const long = ['test/faults/kubernetesRollout.test.ts', 'test/faults/kubernetesLeaps.test.ts'];
+const long = ['kubernetesRollout', 'kubernetesLeaps', 'versions', 'frozenSealer'].map((name) => `test/faults/${name}.test.ts`);
 const database = 'test/support/globalDatabase.ts';
 
 export default defineConfig({

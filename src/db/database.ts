@@ -56,6 +56,8 @@ export const oldestVersion = 15;
 export const newestTestedVersion = 18;
 const connectTimeoutS = 5;
 const pingTimeoutMs = 5_000;
+/** Of a transaction between two statements; ours take milliseconds. A replica that stands still lets go of its locks after this. */
+const idleTimeoutMs = 10_000;
 
 /**
  * Connects, checks that the server is fit (PostgreSQL ≥ 15, writable, UTF-8), returns the pool.
@@ -110,7 +112,7 @@ function makePool(address: DatabaseAddress, options: DatabaseOptions): Pool {
     connection: {
       application_name: options.applicationName ?? 'hostroom',
       // A transaction pooler refuses these at the start of a connection; there they belong to the role.
-      ...(options.prepare === false ? {} : { statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: 30_000 }),
+      ...(options.prepare === false ? {} : { statement_timeout: statementTimeoutMs, idle_in_transaction_session_timeout: idleTimeoutMs }),
       TimeZone: 'UTC',
     },
     types: { bigint: { to: 20, from: [20], serialize: (value: number) => String(value), parse: toSafeInteger } },
