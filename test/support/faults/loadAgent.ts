@@ -2,14 +2,11 @@
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { HubClock } from '../../../agent/clock.ts';
-import { newBoot } from '../../../agent/identity.ts';
-import { Link } from '../../../agent/link.ts';
-import { createLog } from '../../../agent/log.ts';
-import { every } from '../../../agent/schedule.ts';
-import { Spool, type Backlog, type Draft, type SpoolEntry, type SpoolParts } from '../../../agent/spool.ts';
-import { Journal } from '../../../agent/spool/journal.ts';
+import type { HubClock } from '../../../agent/clock.ts';
+import type { Link } from '../../../agent/link.ts';
+import type { Backlog, Draft, Spool, SpoolEntry, SpoolParts } from '../../../agent/spool.ts';
 import { parseRoom } from '../../../src/protocol/rooms.ts';
+import { presentParts, type AgentParts } from './agentParts.ts';
 import type { Sent } from './checker.ts';
 
 export interface LoadAgentOptions {
@@ -23,6 +20,8 @@ export interface LoadAgentOptions {
   spoolBytes?: number;
   /** That of an earlier start on the same folder, to go on with. */
   witness?: Witness;
+  /** Of which version it is; default: the present one. */
+  parts?: AgentParts;
 }
 
 export interface LoadAgent {
@@ -85,29 +84,25 @@ export class Witness {
 }
 
 /** The link lets go of a publication only when the hub has answered for it. */
-class WitnessedSpool extends Spool {
-  readonly #witness: Witness;
+function makeSpool(parts: AgentParts, spoolParts: SpoolParts, witness: Witness): Spool {
+  class WitnessedSpool extends parts.Spool {
+    override add(draft: Draft): SpoolEntry {
+      const entry = super.add(draft);
+      witness.add(entry);
+      return entry;
+    }
 
-  constructor(parts: SpoolParts, witness: Witness) {
-    super(parts);
-    this.#witness = witness;
-  }
+    override forget(entry: SpoolEntry): void {
+      witness.acknowledge(entry);
+      super.forget(entry);
+    }
 
-  override add(draft: Draft): SpoolEntry {
-    const entry = super.add(draft);
-    this.#witness.add(entry);
-    return entry;
+    override forgetBacklog(backlog: Backlog): void {
+      for (const entry of backlog.entries) witness.acknowledge(entry);
+      super.forgetBacklog(backlog);
+    }
   }
-
-  override forget(entry: SpoolEntry): void {
-    this.#witness.acknowledge(entry);
-    super.forget(entry);
-  }
-
-  override forgetBacklog(backlog: Backlog): void {
-    for (const entry of backlog.entries) this.#witness.acknowledge(entry);
-    super.forgetBacklog(backlog);
-  }
+  return new WitnessedSpool(spoolParts);
 }
 
 /** Some 20 metrics with names of the catalogue, their values changing from sample to sample. */
@@ -134,12 +129,13 @@ function metricsOf(seq: number): Record<string, number> {
 }
 
 export function startLoadAgent(options: LoadAgentOptions): LoadAgent {
-  const { hubUrl, enrolmentToken, stateDir, name, intervalMs, clock = new HubClock(), witness = new Witness() } = options;
+  const { hubUrl, enrolmentToken, stateDir, name, intervalMs, witness = new Witness(), parts = presentParts } = options;
+  const clock = options.clock ?? new parts.HubClock();
   mkdirSync(stateDir, { recursive: true });
-  const boot = newBoot();
-  const silent = createLog('silent');
-  const journal = new Journal({ folder: join(stateDir, 'spool'), maxBytes: options.spoolBytes ?? 256 * 1024 * 1024, log: silent });
-  const spool = new WitnessedSpool({ boot, clock, journal, maxAgeMs: 86_400_000 }, witness);
+  const boot = parts.newBoot();
+  const silent = parts.createLog('silent');
+  const journal = new parts.Journal({ folder: join(stateDir, 'spool'), maxBytes: options.spoolBytes ?? 256 * 1024 * 1024, log: silent });
+  const spool = makeSpool(parts, { boot, clock, journal, maxAgeMs: 86_400_000 }, witness);
   const keeping = setInterval(() => void spool.keep(), 1_000);
   let outages: number[] = [];
   let endedMs: number | undefined;
@@ -153,7 +149,7 @@ export function startLoadAgent(options: LoadAgentOptions): LoadAgent {
     endedMs = undefined;
   };
   const log = { ...silent, info };
-  const link = new Link({
+  const link = new parts.Link({
     hubUrl,
     enrolmentToken,
     stateDir,
@@ -173,7 +169,7 @@ export function startLoadAgent(options: LoadAgentOptions): LoadAgent {
     const at = clock.isKnown ? clock.stamp(takenMs) : undefined;
     link.publish({ kind: 'sample', boot, seq, takenMs, at, body: `"metrics":${JSON.stringify(metricsOf(seq))}` });
   };
-  const schedule = every(intervalMs, sample);
+  const schedule = parts.every(intervalMs, sample);
   let isOver = false;
   const end = async (isOrderly: boolean): Promise<void> => {
     if (isOver) return;
