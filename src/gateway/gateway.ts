@@ -4,6 +4,7 @@ import websocket from '@fastify/websocket';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { WebSocket } from 'ws';
 import type { Hub } from '../hub/hub.ts';
+import { readDirect } from '../hub/inbound.ts';
 import { checkInternals, releaseUpgrade } from '../hub/wire.ts';
 import { Bucket } from '../lib/bucket.ts';
 import { systemClock, type Clock } from '../lib/clock.ts';
@@ -181,6 +182,7 @@ export class Gateway {
     const origin = request.headers.origin;
     const nativePings = (request.query as Record<string, unknown>).cf_ws_frame_ping_pong === 'true';
     releaseUpgrade(ws);
+    readDirect(ws);
     const connection = new Connection(this.#services, ws, { address: request.ip, origin }, nativePings);
     const slot = this.#slots[this.#nextSlot++ % this.#slots.length]!;
     slot.add(connection);

@@ -1,17 +1,17 @@
-/** The only place that reaches behind `ws`: writes finished frames straight to the connection's socket. */
+/** With inbound.ts the only place that reaches behind `ws`: writes finished frames straight to the connection's socket. */
 
 import type { Socket } from 'node:net';
 import type { ServerResponse } from 'node:http';
-import { Duplex } from 'node:stream';
+import { Duplex, Writable } from 'node:stream';
 import type { WebSocket, WebSocketServer } from 'ws';
 import type { EndCode } from '../protocol/codes.ts';
 import { writeDirect } from './direct.ts';
 import type { Frames } from './frame.ts';
 
 /** What is used of `ws` beyond its documented interface; `checkInternals` proves that it is there. */
-interface Internals {
+export interface Internals {
   _socket: Socket & { _httpMessage?: ServerResponse | null };
-  _receiver: { _state: number; _fragmented: number; _bufferedBytes: number; _maxPayload: number };
+  _receiver: Writable & { _state: number; _fragmented: number; _bufferedBytes: number; _maxPayload: number };
 }
 
 const open = 1;
@@ -136,7 +136,10 @@ export function checkInternals(server: WebSocketServer): void {
   probe.setSocket(duplex, Buffer.alloc(0), { maxPayload: 1 });
   const { _socket: socket, _receiver: receiver } = probe as unknown as Internals;
   const known =
-    (socket as unknown) === duplex && [receiver._state, receiver._fragmented, receiver._bufferedBytes].every((part) => part === 0);
+    (socket as unknown) === duplex &&
+    receiver instanceof Writable &&
+    receiver._maxPayload === 1 &&
+    [receiver._state, receiver._fragmented, receiver._bufferedBytes].every((part) => part === 0);
   probe.on('error', () => undefined);
   probe.terminate();
   if (!known) throw new Error(moved);
