@@ -11,8 +11,13 @@ import type { Call } from './call.ts';
 import type { Deferred } from './policy.ts';
 import { expiry, type Services } from './services.ts';
 
-/** The reply as text; deferred: it holds the next command not up; nothing: the handler sent it itself. */
-type Answer = string | Deferred<string> | undefined;
+/** A reply that holds the next command not up. */
+export interface Later extends Deferred<unknown> {
+  encode: (result: unknown) => string;
+}
+
+/** The reply as text, or what it comes from; nothing: the handler sent it itself. */
+export type Answer = string | Later | undefined;
 type Handler<M extends Method> = (
   services: Services,
   client: Client,
@@ -49,7 +54,7 @@ const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
   publish: ({ policy }, client, id, request) => {
     const encode = (): string => encodeReply(id, 'publish', {});
     const done = policy.publish(client, request);
-    return 'later' in done ? { later: done.later.then(encode) } : done.then(encode);
+    return 'later' in done ? { later: done.later, encode } : done.then(encode);
   },
 
   presence: async (services, client, id, { channel }) => {
@@ -70,7 +75,7 @@ const handlers: { [M in Exclude<Method, 'connect'>]: Handler<M> } = {
   rpc: ({ policy }, client, id, request) => {
     const encode = (data: unknown): string => encodeReply(id, 'rpc', { data });
     const done = policy.rpc(client, request);
-    return 'later' in done ? { later: done.later.then(encode) } : done.then(encode);
+    return 'later' in done ? { later: done.later, encode } : done.then(encode);
   },
 
   send: () => {
