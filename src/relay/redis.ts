@@ -17,11 +17,11 @@ export interface RedisRelayOptions {
   lingerMs?: number;
 }
 
-/** Rooms that many publish into once a second, and whose watchers do not see 20 ms. All others are talk, which never waits. */
+/** Rooms that many publish into once a second, and whose watchers do not see 30 ms. All others are talk, which never waits. */
 const patient = /^(host|fleet):|^~fleet$/;
 /** How long patient records gather: where there are few, there is little to save. */
 const quietWindowMs = 5;
-const busyWindowMs = 20;
+const busyWindowMs = 30;
 /** Records a millisecond from which on it is busy. */
 const busyRate = 0.25;
 /** Text on its way to Redis or waiting for it; about what a busy replica publishes in two seconds, which is as long as a command may take. */
