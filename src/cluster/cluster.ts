@@ -13,7 +13,7 @@ import { Drain } from './drain.ts';
 import { Kubernetes, type KubernetesTimes, type PodsView } from './kubernetes.ts';
 import type { DrainView } from './pace.ts';
 import { Rebalance } from './rebalance.ts';
-import { Replicas } from './replicas.ts';
+import { Replicas, totalOf } from './replicas.ts';
 import { refusalChance, type FleetView, type ShareVerdict } from './share.ts';
 
 export interface ClusterParts {
@@ -38,8 +38,8 @@ export class Cluster {
   readonly #rebalance: Rebalance | undefined;
   readonly #drain: Drain;
   readonly #kubernetes: Kubernetes | undefined;
-  /** That this replica stops. */
-  #told: Promise<void> | undefined;
+  /** Telling everybody that this replica stops. */
+  #telling: Promise<void> | undefined;
 
   constructor(parts: ClusterParts) {
     this.#parts = parts;
@@ -143,7 +143,7 @@ export class Cluster {
 
   /** Moves the clients to the other replicas, if there are any; resolves when this one may be closed. It may be called again. */
   async drain(): Promise<void> {
-    await (this.#told ??= this.#tellOfStop());
+    await (this.#telling ??= this.#tellOfStop());
     await this.#drain.run();
   }
 
@@ -165,7 +165,8 @@ export class Cluster {
   #view(): FleetView {
     const { others } = this.#replicas;
     const pods = this.#kubernetes?.view;
-    const takers = this.#takers();
+    // Those that get new connections: by their own word, and by that of Kubernetes where it is to be had.
+    const takers = others.filter((row) => row.ready && !row.draining && (!isKnown(pods) || pods.ready.has(row.name)));
     return {
       own: totalOf(this.#parts.hub),
       others: takers.map((row) => ({ connections: totalOf(row), ageMs: this.#replicas.ageMs(row) })),
@@ -176,12 +177,6 @@ export class Cluster {
       versions: Math.max(isKnown(pods) ? pods.versions : 1, new Set([this.#parts.version, ...takers.map(({ version }) => version)]).size),
       isAnyDraining: others.some(({ draining }) => draining),
     };
-  }
-
-  /** The other replicas that get new connections: by their own word, and by that of Kubernetes where it is to be had. */
-  #takers(): ReplicaRow[] {
-    const pods = this.#kubernetes?.view;
-    return this.#replicas.others.filter((row) => row.ready && !row.draining && (!isKnown(pods) || pods.ready.has(row.name)));
   }
 
   #othersAtStop(): DrainView {
@@ -212,4 +207,3 @@ export class Cluster {
 }
 
 const isKnown = (pods: PodsView | 'unsure' | undefined): pods is PodsView => pods !== undefined && pods !== 'unsure';
-const totalOf = ({ connections }: Pick<ReplicaRow, 'connections'>): number => connections.agent + connections.user;

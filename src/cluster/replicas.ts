@@ -55,26 +55,21 @@ export class Replicas {
   }
 
   start(): void {
-    this.#timer = setInterval(() => void this.#news(), this.#times.everyMs).unref();
-    void this.#news();
+    this.#timer = setInterval(() => void this.tell(), this.#times.everyMs).unref();
+    void this.tell();
   }
 
   /** This replica takes connections from now on. */
   ready(): void {
     this.#ready = true;
     this.#readyMs = performance.now();
-    void this.#news();
+    void this.tell();
   }
 
   /** This replica is about to stop; resolves when the others were told, or could not be. */
   draining(): Promise<void> {
     this.#draining = true;
-    return this.#news();
-  }
-
-  /** Writes the own row now and reads those of the others. Never rejects. */
-  tell(): Promise<void> {
-    return this.#news();
+    return this.tell();
   }
 
   get readyForMs(): number {
@@ -103,7 +98,7 @@ export class Replicas {
 
   /** All replicas, this one as it is now, sorted by their start; fresh where they can be read. */
   async read(): Promise<ReplicaRow[]> {
-    if (performance.now() - this.#readMs > newsMs) await this.#news();
+    if (performance.now() - this.#readMs > newsMs) await this.tell();
     const living = this.#others.filter((row) => this.ageMs(row) < this.#times.ttlMs);
     return [...living, this.#own(false)].toSorted((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
   }
@@ -116,10 +111,10 @@ export class Replicas {
     await this.#parts.store.remove([this.#parts.self.id]).catch(this.#parts.failed);
   }
 
-  /** One exchange at a time; whoever asks during one gets the next. Never rejects. */
-  #news(): Promise<void> {
+  /** Writes the own row now and reads those of the others: one exchange at a time; whoever asks during one gets the next. Never rejects. */
+  tell(): Promise<void> {
     const running = this.#exchange;
-    if (running) return running.then(() => (this.#exchange === undefined ? this.#news() : this.#exchange));
+    if (running) return running.then(() => (this.#exchange === undefined ? this.tell() : this.#exchange));
     this.#exchange = this.#talk()
       .catch(this.#parts.failed)
       .finally(() => (this.#exchange = undefined));
@@ -131,16 +126,13 @@ export class Replicas {
     const { everyMs, ttlMs, removeMs } = this.#times;
     const own = this.#own(true);
     const now = performance.now();
-    this.#told = [
-      ...this.#told.filter(({ ms }) => now - ms < 2 * everyMs),
-      { connections: own.connections.agent + own.connections.user, ms: now },
-    ];
+    this.#told = [...this.#told.filter(({ ms }) => now - ms < 2 * everyMs), { connections: totalOf(own), ms: now }];
     const rows = (await store.exchange(own)).filter(({ id }) => id !== self.id);
     const living = rows.filter((row) => this.ageMs(row) < ttlMs);
     const silent = rows.filter((row) => this.ageMs(row) >= ttlMs);
     for (const { id } of this.#others) {
       const row = silent.find((one) => one.id === id);
-      if (row?.draining && row.connections.agent + row.connections.user > 0) vanished?.(row);
+      if (row?.draining && totalOf(row) > 0) vanished?.(row);
     }
     this.#others = living;
     this.#readMs = performance.now();
@@ -183,3 +175,5 @@ export class Replicas {
 
   #measured = { messagesPerSecond: 0, loopLagMs: 0 };
 }
+
+export const totalOf = ({ connections }: Pick<ReplicaRow, 'connections'>): number => connections.agent + connections.user;

@@ -64,6 +64,9 @@ export interface Metrics {
   close(): void;
 }
 
+/** Long enough for every scrape and its alert, and not until the next restart. */
+const cutShownMs = 600_000;
+
 /** One registry per hub, so that several hubs can live in one process. */
 export function createMetrics(sources: MetricSources): Metrics {
   const registry = new Registry();
@@ -101,7 +104,13 @@ export function createMetrics(sources: MetricSources): Metrics {
   );
   gauge('writer_queue_rows', 'Samples that wait for their commit.', [], () => [[{}, sources.writerQueue().rows]]);
   gauge('writer_queue_bytes', 'Bytes of the samples that wait for their commit.', [], () => [[{}, sources.writerQueue().bytes]]);
-  const drain = new Gauge({ name: 'hostroom_drain_incomplete', help: '1 once a stop ran out of time with clients connected.', registers });
+  let cutMs = -Infinity;
+  gauge(
+    'drain_incomplete',
+    '1 for ten minutes after a stop, of this replica or another one, ran out of time with clients connected.',
+    [],
+    () => [[{}, performance.now() - cutMs < cutShownMs ? 1 : 0]],
+  );
   const drainGrace = new Gauge({
     name: 'hostroom_drain_grace_ratio',
     help: 'Part of SHUTDOWN_GRACE that moving the clients away has taken; 0 until the stop.',
@@ -164,7 +173,7 @@ export function createMetrics(sources: MetricSources): Metrics {
     storage: (bytes) => {
       for (const [tier, value] of Object.entries(bytes)) storage.set({ tier }, value);
     },
-    drainIncomplete: () => drain.set(1),
+    drainIncomplete: () => void (cutMs = performance.now()),
     drainTook: (graceRatio) => drainGrace.set(graceRatio),
     moved: (count) => moved.inc(count),
     messages: () => messages,
