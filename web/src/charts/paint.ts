@@ -24,6 +24,14 @@ function endsOf(chart: uPlot): { min: number; max: number } | undefined {
   return min === undefined || min === null || max === undefined || max === null ? undefined : { min, max };
 }
 
+/** Canvas pixels of a value. Scales are straight lines, and asking uPlot for each point takes longer than drawing it. */
+function placeOn(chart: uPlot, scale: 'x' | 'y'): (value: number) => number {
+  const { min, max } = chart.scales[scale]!;
+  const from = chart.valToPos(min!, scale, true);
+  const perUnit = (chart.valToPos(max!, scale, true) - from) / (max! - min!);
+  return (value) => from + (value - min!) * perUnit;
+}
+
 /** Grid lines, at the values of `ticks` and at the times of the axis' labels. */
 export function paintGrid(chart: uPlot, view: View, ticks: readonly number[], colour: string): void {
   const { ctx } = chart;
@@ -44,8 +52,7 @@ export function paintBand(chart: uPlot, at: readonly number[], band: Band, colou
   const { ctx } = chart;
   if (!endsOf(chart)) return;
   ctx.fillStyle = withAlpha(colour, bandStrength);
-  const x = (row: number): number => chart.valToPos(at[row]!, 'x', true);
-  const y = (value: number): number => chart.valToPos(scaled(value), 'y', true);
+  const [x, y] = [placeOn(chart, 'x'), placeOn(chart, 'y')];
   let start = 0;
   while (start < at.length) {
     while (start < at.length && band.low[start] === null) start += 1;
@@ -53,8 +60,8 @@ export function paintBand(chart: uPlot, at: readonly number[], band: Band, colou
     while (end < at.length && band.low[end] !== null) end += 1;
     if (end - start > 1) {
       ctx.beginPath();
-      for (let row = start; row < end; row += 1) ctx.lineTo(x(row), y(band.high[row]!));
-      for (let row = end - 1; row >= start; row -= 1) ctx.lineTo(x(row), y(band.low[row]!));
+      for (let row = start; row < end; row += 1) ctx.lineTo(x(at[row]!), y(scaled(band.high[row]!)));
+      for (let row = end - 1; row >= start; row -= 1) ctx.lineTo(x(at[row]!), y(scaled(band.low[row]!)));
       ctx.fill();
     }
     start = end;

@@ -21,8 +21,8 @@ export interface Layer {
   draw(end: number): void;
 }
 
-/** What one frame may spend on drawing before the rest waits for the next frame. */
-const drawBudgetMs = 1;
+/** What one frame may spend on drawing before the rest waits for the next frame; rasterising what was drawn costs as much again. */
+const drawBudgetMs = 0.5;
 /** Figures that follow the crosshair change this often. */
 const figuresEveryMs = 100;
 

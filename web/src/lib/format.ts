@@ -117,11 +117,9 @@ export const day = (at: number): string => days.format(at).replace(',', '');
 export const stamp = (at: number): string => stamps.format(at);
 export const dayKey = (at: number): string => new Date(at).toDateString();
 
+const zones = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' });
 /** `UTC`, `CET`: named once beside the range. */
-export function zone(at: number): string {
-  const parts = new Intl.DateTimeFormat('en-GB', { timeZoneName: 'short' }).formatToParts(at);
-  return parts.find((part) => part.type === 'timeZoneName')?.value ?? '';
-}
+export const zone = (at: number): string => zones.formatToParts(at).find((part) => part.type === 'timeZoneName')?.value ?? '';
 
 /** Shortened in the middle, because host names differ at their ends: `fra-api…-12`. */
 export function middle(text: string, length: number): string {

@@ -1,6 +1,6 @@
 /** A host's room: charts with the conversation beside them. */
 
-import { useEffect, useRef, useState } from 'react';
+import { memo, useCallback, useEffect, useRef, useState } from 'react';
 import { useLocation, useSearch } from 'wouter';
 import type { TimelineItem } from '../../../src/protocol/kinds.ts';
 import { Strips } from '../charts/Strips.tsx';
@@ -59,10 +59,24 @@ function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: str
     };
   }, [name]);
 
-  const setWindow = (key: string): void => {
-    rememberWindow(key);
-    navigate(`/hosts/${hostId}?window=${key}`, { replace: true });
-  };
+  const setWindow = useCallback(
+    (key: string): void => {
+      rememberWindow(key);
+      navigate(`/hosts/${hostId}?window=${key}`, { replace: true });
+    },
+    [hostId, navigate],
+  );
+  const pick = useCallback(
+    (item: TimelineItem): void => {
+      view.cross.set({
+        at: item.kind === 'event' ? (item.until ?? item.at) : item.at,
+        until: item.kind === 'message' ? item.until : undefined,
+        pinned: true,
+      });
+      document.getElementById(`item-${item.id}`)?.scrollIntoView({ block: 'nearest' });
+    },
+    [view],
+  );
   useKeys({
     l: () => {
       view.pausedAt.set(null);
@@ -80,14 +94,6 @@ function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: str
   if ((ended !== null && ready && !host) || (ready && !host && state === null && ended !== null))
     return <NotFound what="There is no such host. It may have been removed, or it is not shared with you." />;
   const role = host?.role ?? (who.state === 'in' && who.user.admin ? 'owner' : 'viewer');
-  const pick = (item: TimelineItem): void => {
-    view.cross.set({
-      at: item.kind === 'event' ? (item.until ?? item.at) : item.at,
-      until: item.kind === 'message' ? item.until : undefined,
-      pinned: true,
-    });
-    document.getElementById(`item-${item.id}`)?.scrollIntoView({ block: 'nearest' });
-  };
   const props: RoomViewProps = {
     parts,
     name,
@@ -103,7 +109,7 @@ function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: str
   };
   return (
     <>
-      {isPhone ? <PhoneRoom {...props} /> : <WideRoom {...props} />}
+      {isPhone ? <SteadyPhoneRoom {...props} /> : <SteadyWideRoom {...props} />}
       <HostDialogs
         open={dialog}
         host={{ id: hostId, name }}
@@ -116,6 +122,10 @@ function OpenRoom({ hostId, windowKey, parts }: { hostId: string; windowKey: str
     </>
   );
 }
+
+/** The list of hosts changes every second; what a room shows of it hardly ever. */
+const SteadyWideRoom = memo(WideRoom);
+const SteadyPhoneRoom = memo(PhoneRoom);
 
 /** Turns true with the first sample, whether stored or live. */
 function useHasSample({ room }: RoomParts): boolean {
