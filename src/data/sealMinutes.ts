@@ -5,8 +5,9 @@ import { decodeProcesses, encodeProcesses } from '../chunks/processes.ts';
 import type { ChunkProcesses } from '../chunks/processes.ts';
 import { encodeRollups, rollUp } from '../chunks/rollups.ts';
 import { decodeChunk, encodeChunk, toColumns } from '../chunks/samples.ts';
-import type { ChunkSample } from '../chunks/samples.ts';
+import type { ChunkSample, SampleColumns } from '../chunks/samples.ts';
 import type { Sql } from '../db/database.ts';
+import { turns } from '../ops/turns.ts';
 import type { Processes, Sample } from '../protocol/kinds.ts';
 import { findChunks, keepCorruptChunk, putChunks } from './chunks.ts';
 import type { ChunkRow } from './chunks.ts';
@@ -31,6 +32,7 @@ const maxTries = 5;
 
 interface Contents {
   samples: ChunkSample[];
+  columns: SampleColumns;
   processes: ChunkProcesses[];
   /** Samples of a chunk that could not be read are missing here; what was rolled up of them must stay. */
   incomplete: boolean;
@@ -72,19 +74,19 @@ export async function sealMinutes(
   const hot = Map.groupBy(rows, keyOf);
   const given = wanted.filter((one) => hot.has(keyOf(one)));
   const contents: [SealWork, Contents][] = [];
-  for (const one of given) contents.push([one, await merge(parts, sql, hot.get(keyOf(one))!, stored.get(keyOf(one)) ?? [])]);
+  for await (const one of turns(given)) contents.push([one, await merge(parts, sql, hot.get(keyOf(one))!, stored.get(keyOf(one)) ?? [])]);
   const names = await parts.names.intern(sql, namesIn(contents.map(([, content]) => content)));
 
   const sealed: Sealed[] = [];
   let merged = 0;
-  for (const [one, content] of contents) {
+  for await (const [one, content] of turns(contents)) {
     try {
       sealed.push(encode(one, content, names.numberOf));
       if (content.merged) merged++;
     } catch (error) {
       if (!(error instanceof ChunkError)) throw error;
       parts.corrupt?.(error, { ...one, kind: 'sample' });
-      if (one.tries + 1 < maxTries) await putBack(sql, { ...one, tries: one.tries + 1 });
+      if (one.tries + 1 < maxTries) await putBack(sql, [{ ...one, tries: one.tries + 1 }]);
       hot.delete(keyOf(one));
     }
   }
@@ -112,7 +114,7 @@ const keyOf = ({ host, minute }: { host: string; minute: number }): string => `$
 
 function namesIn(contents: readonly Contents[]): Set<string> {
   const names = new Set<string>();
-  for (const { samples } of contents) for (const { metrics } of samples) for (const name in metrics) names.add(name);
+  for (const { columns } of contents) for (const name of columns.series.keys()) names.add(name);
   return names;
 }
 
@@ -138,8 +140,10 @@ async function merge(parts: SealParts, sql: Sql, hot: readonly HotRow[], chunks:
     }
   }
   const ascending = (a: { at: number }, b: { at: number }): number => a.at - b.at;
+  const inOrder = [...samples.values()].sort(ascending);
   return {
-    samples: [...samples.values()].sort(ascending),
+    samples: inOrder,
+    columns: toColumns(inOrder),
     processes: [...processes.values()].sort(ascending),
     incomplete,
     merged: chunks.length > 0,
@@ -147,12 +151,11 @@ async function merge(parts: SealParts, sql: Sql, hot: readonly HotRow[], chunks:
 }
 
 function encode({ host, minute }: SealWork, content: Contents, numberOf: (name: string) => number | undefined): Sealed {
-  const { samples, processes } = content;
+  const { samples, columns, processes } = content;
   const chunks: ChunkRow[] = [];
-  if (samples.length > 0) chunks.push({ host, kind: 'sample', minute, n: samples.length, data: encodeChunk(samples, numberOf) });
+  if (samples.length > 0) chunks.push({ host, kind: 'sample', minute, n: samples.length, data: encodeChunk(samples, numberOf, columns) });
   if (processes.length > 0) chunks.push({ host, kind: 'processes', minute, n: processes.length, data: encodeProcesses(processes) });
   if (samples.length === 0 || content.incomplete) return { chunks, tenSeconds: undefined, minute: undefined };
-  const columns = toColumns(samples);
   return {
     chunks,
     tenSeconds: { host, at: minute, data: encodeRollups(rollUp(columns, 10_000), numberOf) },

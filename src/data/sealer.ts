@@ -6,6 +6,7 @@ import type { RollupBlock } from '../chunks/rollups.ts';
 import type { Pool, Sql } from '../db/database.ts';
 import { isAway } from '../db/fault.ts';
 import type { Clock } from '../lib/clock.ts';
+import { Repeat } from '../lib/repeat.ts';
 import type { MetricNames } from './metricNames.ts';
 import { hotKeptMs } from './partitions.ts';
 import { findRollupRows, putRollups } from './rollups.ts';
@@ -26,6 +27,8 @@ export interface SealerOptions extends SealEvents {
   /** Host-minutes in one transaction, and bytes of their rows: hosts may send as much in a minute as others in a day. */
   batch?: number;
   batchBytes?: number;
+  /** A replica whose transaction takes longer, frozen perhaps, loses its part to the others. */
+  stuckMs?: number;
   /** One transaction of sealing took so long. */
   took?(seconds: number): void;
   /** Told when a round failed; the next one goes on where it stopped. */
@@ -41,62 +44,94 @@ const lookMs = 20;
 /** Between rounds that fail. */
 const maxPauseMs = 60_000;
 
+/** All replicas seal at the same time, each one part of the hosts after the other, whichever is free. */
 export class Sealer {
-  readonly #options: SealerOptions & Required<Pick<SealerOptions, 'graceMs' | 'everyMs' | 'batch' | 'batchBytes'>>;
-  #batch: number;
-  #timer: NodeJS.Timeout | undefined;
-  #round: Promise<void> | undefined;
+  readonly #options: SealerOptions & Required<Pick<SealerOptions, 'graceMs' | 'batch' | 'batchBytes' | 'stuckMs'>>;
+  readonly #rounds: Repeat;
   #closed = false;
   /** Rounds in a row. */
   #failures = 0;
 
+  /** Up to where all minutes were listed when hours were last looked for. */
+  #rolledUpUntil = 0;
+
   constructor(options: SealerOptions) {
-    const { graceMs = minuteMs, everyMs = 5_000, batch = 64, batchBytes = 32 * 1024 * 1024 } = options;
-    this.#options = { ...options, graceMs, everyMs, batch, batchBytes };
-    this.#batch = batch;
+    const { graceMs = minuteMs, everyMs = 5_000, batch = 64, batchBytes = 32 * 1024 * 1024, stuckMs = minuteMs } = options;
+    this.#options = { ...options, graceMs, batch, batchBytes, stuckMs };
+    this.#rounds = new Repeat(
+      () => this.#round(),
+      // Replicas that started together need not ask together.
+      () => Math.min(maxPauseMs, everyMs * 2 ** this.#failures) * (0.75 + Math.random() / 2),
+    );
   }
 
   start(): void {
-    this.#later();
+    this.#rounds.start();
   }
 
   /** Ends the round that is under way after its current transaction. */
   async close(): Promise<void> {
     this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#round;
+    await this.#rounds.close();
   }
 
-  /** One round: closes what is due, seals all that is listed, then rolls up the hours. Does nothing while another replica seals. */
+  /** One round: closes what is due, seals all that is listed, then rolls up the hours; without what other replicas are at. */
   async seal(): Promise<void> {
     const { sql, graceMs } = this.#options;
     await work.closeMinutes(sql, graceMs);
-    while (await this.#step((tx) => this.#list(tx)));
-    await this.#sealAll();
-    while (await this.#step((tx) => this.#rollUpHours(tx)));
+    while (await this.#step('list', (tx) => this.#list(tx)));
+    const someSealed = await this.#eachPart(
+      () => work.partsToSeal(sql),
+      (part) => this.#sealPart(part),
+    );
+    const { listedUntil } = await work.readState(sql);
+    if (!someSealed && listedUntil === this.#rolledUpUntil) return;
+    await this.#eachPart(
+      () => work.partsToRollUp(sql, listedUntil),
+      (part) => this.#step(part, (tx) => this.#rollUpHours(tx, part)),
+    );
+    this.#rolledUpUntil = listedUntil;
   }
 
-  #later(): void {
-    if (this.#closed) return;
-    // Replicas that started together need not ask together.
-    const delayMs = Math.min(maxPauseMs, this.#options.everyMs * 2 ** this.#failures) * (0.75 + Math.random() / 2);
-    this.#timer = setTimeout(() => {
-      this.#round = this.seal()
-        .then(
-          () => void (this.#failures = 0),
-          (error: unknown) => {
-            this.#failures++;
-            this.#options.failed(error);
-          },
-        )
-        .finally(() => this.#later());
-    }, delayMs).unref();
+  async #round(): Promise<void> {
+    try {
+      await this.seal();
+      this.#failures = 0;
+    } catch (error) {
+      this.#failures++;
+      this.#options.failed(error);
+    }
   }
 
-  /** Runs a transaction under the lock; true where there may be more to do. */
-  async #step(run: (sql: Sql) => Promise<(() => void) | undefined>): Promise<boolean> {
+  /**
+   * Runs a step of each part that has something to do until none has, or others do the rest; true where there was something. A part that
+   * fails keeps no other waiting; the first error is thrown at the end.
+   */
+  async #eachPart(find: () => Promise<work.Part[]>, run: (part: work.Part) => Promise<boolean>): Promise<boolean> {
+    const failed = new Map<work.Part, unknown>();
+    for (let someDone = false; ;) {
+      const found = (await find()).filter((part) => !failed.has(part));
+      let moved = false;
+      for (const part of shuffled(found)) {
+        try {
+          moved = (await run(part)) || moved;
+        } catch (error) {
+          if (isAway(error)) throw error;
+          failed.set(part, error);
+        }
+      }
+      someDone ||= moved;
+      if (moved) continue;
+      if (found.length > 0) await work.endStuck(this.#options.sql, this.#options.stuckMs);
+      for (const error of failed.values()) throw error;
+      return someDone;
+    }
+  }
+
+  /** Runs a transaction under the lock of a share; true where there may be more to do. */
+  async #step(share: work.Share, run: (sql: Sql) => Promise<(() => void) | undefined>): Promise<boolean> {
     if (this.#closed) return false;
-    const done = await this.#options.sql.begin(async (sql) => ((await work.tryLock(sql)) ? run(sql) : undefined));
+    const done = await this.#options.sql.begin(async (sql) => ((await work.tryLock(sql, share)) ? run(sql) : undefined));
     done?.();
     return done !== undefined;
   }
@@ -105,9 +140,11 @@ export class Sealer {
   async #list(sql: Sql): Promise<(() => void) | undefined> {
     const { closedUntil, listedUntil } = await work.readState(sql);
     if (listedUntil >= closedUntil) return undefined;
-    if (!(await over(() => work.isUnaware(sql)))) return undefined;
-    const next = await work.nextTransaction(sql);
-    if (!(await over(() => work.isOlderRunning(sql, next)))) return undefined;
+    const next = (await over(() => work.isUnaware(sql))) ? await work.nextTransaction(sql) : undefined;
+    if (next === undefined || !(await over(() => work.isOlderRunning(sql, next)))) {
+      await work.endStuck(sql, this.#options.stuckMs);
+      return undefined;
+    }
     const far = closedUntil - listedUntil > listMinutesAtOnce * minuteMs;
     const firstMs = far ? ((await work.firstSince(sql, listedUntil)) ?? closedUntil) : listedUntil;
     const fromMs = Math.min(closedUntil, Math.floor(firstMs / minuteMs) * minuteMs);
@@ -117,18 +154,20 @@ export class Sealer {
     return () => {};
   }
 
-  async #sealAll(): Promise<void> {
-    for (;;) {
+  async #sealPart(part: work.Part): Promise<boolean> {
+    for (let most = this.#options.batch; ; most = 1) {
       try {
-        if (!(await this.#step((tx) => this.#sealSome(tx)))) return;
+        return await this.#step(part, (tx) => this.#sealSome(tx, part, most));
       } catch (error) {
         if (isAway(error)) throw error;
         // Next one by one, so that one that PostgreSQL refuses keeps no other waiting.
-        const alone = this.#batch === 1;
-        this.#batch = 1;
-        if (!alone) continue;
-        await this.#step(async (tx) => {
-          for (const one of await work.takeWork(tx, 1)) await work.putBack(tx, { ...one, tries: one.tries + 1 });
+        if (most > 1) continue;
+        await this.#step(part, async (tx) => {
+          const taken = await work.takeWork(tx, part, 1);
+          await work.putBack(
+            tx,
+            taken.map((one) => ({ ...one, tries: one.tries + 1 })),
+          );
           return undefined;
         });
         throw error;
@@ -136,10 +175,10 @@ export class Sealer {
     }
   }
 
-  async #sealSome(sql: Sql): Promise<(() => void) | undefined> {
-    const { clock, retentionRawMs, took, batch } = this.#options;
+  async #sealSome(sql: Sql, part: work.Part, most: number): Promise<(() => void) | undefined> {
+    const { clock, retentionRawMs, took } = this.#options;
     const begunMs = performance.now();
-    const taken = await work.takeWork(sql, this.#batch);
+    const taken = await work.takeWork(sql, part, most);
     if (taken.length === 0) return undefined;
     const nowMs = clock.now();
     const fitting = await work.limitWork(sql, taken, this.#options.batchBytes);
@@ -148,17 +187,16 @@ export class Sealer {
       leftoversBeforeMs: nowMs - hotKeptMs,
     });
     return () => {
-      this.#batch = batch;
       done();
       took?.((performance.now() - begunMs) / 1000);
     };
   }
 
   /** Idempotent: made out of the minutes that are there, each weighted by its samples. */
-  async #rollUpHours(sql: Sql): Promise<(() => void) | undefined> {
+  async #rollUpHours(sql: Sql, part: work.Part): Promise<(() => void) | undefined> {
     const { names } = this.#options;
     const { listedUntil } = await work.readState(sql);
-    const hours = await work.takeHours(sql, listedUntil, hoursAtOnce);
+    const hours = await work.takeHours(sql, part, listedUntil, hoursAtOnce);
     if (hours.length === 0) return undefined;
     const rows = await findRollupRows(
       sql,
@@ -197,6 +235,14 @@ export class Sealer {
       return undefined;
     }
   }
+}
+
+/** In any order, so that replicas rarely meet at one part. */
+function shuffled<T>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, place: Math.random() }))
+    .sort((a, b) => a.place - b.place)
+    .map(({ item }) => item);
 }
 
 /** Waits until `busy` says false; false where it did not in time. */
