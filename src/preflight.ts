@@ -6,6 +6,7 @@ import { DatabaseFault, openDatabase, type Pool } from './db/database.ts';
 import { runningEmbedded } from './db/embedded.ts';
 import { migrate } from './db/migrate.ts';
 import { closeClient, openClient } from './relay/redisClient.ts';
+import { explainFault } from './relay/redisFault.ts';
 
 export interface Finding {
   level: 'ok' | 'warn' | 'fail';
@@ -124,11 +125,12 @@ async function lookAtRedis(config: Config, waitMs: number): Promise<Finding[]> {
   if (!config.redis) return [ok('redis', 'is not set: this hub is the only replica')];
   const client = openClient(config.redis, 'commands');
   let reason = `no answer within ${waitMs} ms`;
-  client.on('error', (error: Error) => (reason = error.message));
+  client.on('error', (error: Error) => (reason = explainFault(error).text));
   try {
     const deadline = performance.now() + waitMs;
     while (client.status !== 'ready' && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 50));
-    if (client.status !== 'ready') return [fail('redis', `REDIS_URL: ${reason}. Check address, password and firewall`)];
+    if (client.status !== 'ready')
+      return [fail('redis', reason.startsWith('REDIS_URL') ? reason : `REDIS_URL: ${reason}. Check address, password and firewall`)];
     const startedMs = performance.now();
     await client.ping();
     const tripMs = performance.now() - startedMs;

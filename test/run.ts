@@ -17,6 +17,7 @@ const wanted: readonly ToolName[] = [
   'postgresql',
   'pgDump',
   'redis',
+  'openssl',
   'nginx',
   'ip',
   'nft',

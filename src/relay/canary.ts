@@ -7,6 +7,8 @@ export interface CanaryOptions {
   changed: () => void;
   /** What is sent is taken but does not arrive: the subscription is to be made anew. */
   deaf: () => void;
+  /** What is sent has not been taken for a while, at last because of `error`. */
+  mute?: (error: unknown) => void;
   /** The way there and back. */
   seconds?: (seconds: number) => void;
   everyMs?: number;
@@ -26,6 +28,7 @@ export class Canary {
   #count = 0;
   #state: CanaryState = 'unknown';
   #lastArrivalMs = performance.now();
+  #lastTakenMs = performance.now();
   #lastRenewalMs = performance.now();
 
   constructor(options: CanaryOptions) {
@@ -67,13 +70,22 @@ export class Canary {
     this.#flying.set(text, performance.now());
     this.#options.send(text).then(
       () => this.#taken(),
-      // Away, which its not arriving tells.
-      () => this.#flying.delete(text),
+      (error: unknown) => this.#refused(text, error),
     );
+  }
+
+  /** Redis is away, which its not arriving tells. */
+  #refused(text: string, error: unknown): void {
+    const now = performance.now();
+    this.#flying.delete(text);
+    if (now - Math.max(this.#lastTakenMs, this.#lastRenewalMs) <= 2 * this.#silentMs) return;
+    this.#lastRenewalMs = now;
+    this.#options.mute?.(error);
   }
 
   #taken(): void {
     const now = performance.now();
+    this.#lastTakenMs = now;
     if (now - Math.max(this.#lastArrivalMs, this.#lastRenewalMs) <= this.#silentMs) return;
     this.#lastRenewalMs = now;
     this.#options.deaf();

@@ -33,6 +33,8 @@ export function openClient(address: RedisAddress, use: 'commands' | 'subscriber'
     return new Cluster([...address.nodes], {
       redisOptions: common,
       enableOfflineQueue: false,
+      // A certificate names hosts, not their addresses.
+      ...(tls && { dnsLookup: (host, done) => done(null, host) }),
       shardedSubscribers: use === 'subscriber',
       // A subscriber that lost all nodes is made anew: its channels would be doubled.
       clusterRetryStrategy: use === 'commands' ? retryMs : null,
@@ -44,8 +46,8 @@ export function openClient(address: RedisAddress, use: 'commands' | 'subscriber'
     });
   }
   const options: RedisOptions = { ...common, db: address.db, retryStrategy: retryMs };
-  if (address.kind === 'standalone') return new Redis({ ...options, ...address.nodes[0] });
-  return new Redis({
+  if (address.kind === 'standalone') return inStep(new Redis({ ...options, ...address.nodes[0] }));
+  const client = new Redis({
     ...options,
     sentinels: [...address.nodes],
     name: address.master,
@@ -57,6 +59,14 @@ export function openClient(address: RedisAddress, use: 'commands' | 'subscriber'
     sentinelPassword: address.sentinelPassword,
     sentinelTLS: tls,
     enableTLSForSentinelMode: address.tls,
+  });
+  return inStep(client);
+}
+
+/** An answer that nobody waits for means that later ones may be taken for those of other commands: only a new connection is sure again. */
+function inStep(client: Redis): Redis {
+  return client.on('error', (error: Error) => {
+    if (error.message.startsWith('Command queue state error')) client.disconnect(true);
   });
 }
 

@@ -4,6 +4,7 @@ import { Cluster } from 'ioredis';
 import type { RedisAddress } from '../lib/redisAddress.ts';
 import { Canary } from './canary.ts';
 import { closeClient, openClient, type RedisClient } from './redisClient.ts';
+import { explainFault, type RedisFault } from './redisFault.ts';
 import { Subscriber } from './subscriber.ts';
 
 export interface RedisLinkOptions {
@@ -23,6 +24,9 @@ export interface RedisLinkOptions {
 
 /** On a Cluster, rooms are spread over so many groups, each on the node of its slot. */
 const clusterGroups = 16;
+/** A script, as the relay's records go by one: a Redis that loads its data refuses those, and lets PUBLISH pass. */
+const canaryScript = `return redis.call(ARGV[1], KEYS[1], ARGV[2])`;
+const noFault: RedisFault = { text: 'nothing comes back', isSetting: false };
 
 /**
  * Opening never waits and never fails: while Redis is away the link is `isAway`, commands reject at once, and connecting goes on.
@@ -42,7 +46,9 @@ export class RedisLink {
   readonly #backHandlers: (() => void)[] = [];
   #heard: (channel: string, text: string) => void = () => undefined;
   #state: 'unknown' | 'there' | 'away' = 'unknown';
-  #lastError = 'nothing comes back';
+  #fault: RedisFault = noFault;
+  /** The subscription was lost since Redis was found to be there. */
+  #isCut = false;
 
   constructor(options: RedisLinkOptions) {
     this.#options = options;
@@ -53,6 +59,7 @@ export class RedisLink {
     this.#subscriber = new Subscriber({
       open: () => this.#open('subscriber'),
       heard: (channel, text) => this.#arrived(channel, text),
+      lost: () => (this.#isCut = true),
       followed: () => this.#followed(),
     });
     for (let group = 0; group < (this.isCluster ? clusterGroups : 1); group++) this.#addCanary(group);
@@ -121,6 +128,7 @@ export class RedisLink {
       send: (text) => this.#publish(channel, text),
       changed: () => this.#look(),
       deaf: () => this.#subscriber.renew(),
+      mute: (error) => this.#renewCommands(error),
       seconds: this.#options.roundTripSeconds,
       ...this.#options.canary,
     });
@@ -128,9 +136,22 @@ export class RedisLink {
     this.#subscriber.follow([channel]);
   }
 
-  /** Async, so that a client that throws rejects. */
+  /**
+   * A connection on which only nonsense comes back is kept alive by it. Where Redis answers with an error, a new one would not help; the
+   * connections to nodes of a Cluster are its client's to look after.
+   */
+  #renewCommands(error: unknown): void {
+    if (!isAnswer(error) && !(this.commands instanceof Cluster) && this.commands.status === 'ready') this.commands.disconnect(true);
+  }
+
   async #publish(channel: string, text: string): Promise<void> {
-    await (this.commands instanceof Cluster ? this.commands.spublish(channel, text) : this.commands.publish(channel, text));
+    try {
+      await this.commands.eval(canaryScript, 1, channel, this.isCluster ? 'spublish' : 'publish', text);
+    } catch (error) {
+      // Of the state of the connection its own errors tell more.
+      if (isAnswer(error)) this.#failed(error);
+      throw error;
+    }
   }
 
   #arrived(channel: string, text: string): void {
@@ -141,8 +162,9 @@ export class RedisLink {
 
   #followed(): void {
     for (const canary of this.#canaries.values()) canary.fly();
-    // Else the canaries will tell.
-    if (this.isAway) return;
+    // Else the canaries tell it, or have told it already.
+    if (this.isAway || !this.#isCut) return;
+    this.#isCut = false;
     this.#options.interrupted?.();
     this.#tell(this.#backHandlers);
   }
@@ -154,9 +176,13 @@ export class RedisLink {
     if (state === this.#state || state === 'unknown') return;
     this.#state = state;
     const { log } = this.#options;
-    if (state === 'away')
-      log.warn({ reason: this.#lastError }, 'Redis is away; other replicas are seen through PostgreSQL until it is back');
-    else log.info({}, 'Redis is there');
+    if (state === 'away') {
+      log.warn({ reason: this.#fault.text }, 'Redis is away; other replicas are seen through PostgreSQL until it is back');
+    } else {
+      log.info({}, 'Redis is there');
+      this.#fault = noFault;
+    }
+    this.#isCut = false;
     this.#tell(state === 'away' ? this.#awayHandlers : this.#backHandlers);
   }
 
@@ -172,10 +198,17 @@ export class RedisLink {
 
   #open(use: 'commands' | 'subscriber'): RedisClient {
     const client = openClient(this.#options.address, use);
-    // Each attempt of a lost connection fails with an error: what matters is the last one when the canary is missed.
-    const failed = (error: Error): void => void (this.#lastError = error.message);
-    client.on('error', failed);
-    client.on('node error', failed);
+    client.on('error', (error: Error) => this.#failed(error));
+    client.on('node error', (error: Error) => this.#failed(error));
     return client;
   }
+
+  /** Each attempt fails with an error or two: what is told when the canary is missed is the last one that says what to do, or the last. */
+  #failed(error: Error): void {
+    const fault = explainFault(error);
+    if (fault.isSetting || !this.#fault.isSetting) this.#fault = fault;
+  }
 }
+
+/** Whether Redis itself answered so. */
+const isAnswer = (error: unknown): error is Error => error instanceof Error && error.name === 'ReplyError';

@@ -6,6 +6,8 @@ import { closeClient, type RedisClient } from './redisClient.ts';
 export interface SubscriberOptions {
   open: () => RedisClient;
   heard: (channel: string, text: string) => void;
+  /** The connection that followed them is lost, or a part of it. */
+  lost?: () => void;
   /** All channels are followed, for the first time or again; nothing tells what was missed between. */
   followed?: () => void;
 }
@@ -43,7 +45,7 @@ export class Subscriber {
   /** Leaves the connection for a new one, whatever it says of itself. */
   renew(): void {
     clearTimeout(this.#again);
-    this.#isReady = false;
+    this.#lose();
     const old = this.#client;
     this.#client = this.#connect();
     void closeClient(old);
@@ -67,19 +69,26 @@ export class Subscriber {
       this.#send('follow', [...this.#channels], this.#options.followed);
     });
     client.on('close', () => {
-      if (isCurrent()) this.#isReady = false;
+      if (isCurrent()) this.#lose();
     });
     client.on('end', () => {
       if (isCurrent()) this.#renewLater();
     });
     // A node of a Cluster was lost, and its channels are followed elsewhere.
     client.on('subscribersReady', () => {
-      if (isCurrent() && this.#isReady) this.#options.followed?.();
+      if (!isCurrent() || !this.#isReady) return;
+      this.#options.lost?.();
+      this.#options.followed?.();
     });
     client.on(client instanceof Cluster ? 'smessage' : 'message', (channel: string, text: string) => {
       if (isCurrent()) this.#options.heard(channel, text);
     });
     return client;
+  }
+
+  #lose(): void {
+    if (this.#isReady) this.#options.lost?.();
+    this.#isReady = false;
   }
 
   #send(what: 'follow' | 'unfollow', channels: readonly string[], taken?: () => void): void {

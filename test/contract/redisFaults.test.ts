@@ -5,52 +5,10 @@ import { decodeRecord, encodeRecord } from '../../src/relay/record.ts';
 import type { RelayRecord } from '../../src/relay/relay.ts';
 import { needs } from '../support/needs.ts';
 import { startCluster, startRedis, startSentinel } from '../support/redis.ts';
-import { type OpenedRelay, RedisRelays } from '../support/redisRelays.ts';
+import { flows, RedisRelays, room, two } from '../support/redisRelays.ts';
 import { until } from '../support/until.ts';
 
-const room = 'room:019a0000-0000-7000-8000-000000000001';
 const redis = needs('redis');
-
-interface Listener extends OpenedRelay {
-  got: RelayRecord[];
-  /** What was told of Redis, in order. */
-  told: ('away' | 'back')[];
-}
-
-/** Two replicas that follow `room`, both sure of Redis. */
-async function two(url: string): Promise<[Listener, Listener]> {
-  const relays = new RedisRelays(url);
-  onTestFinished(() => relays.close());
-  const open = async (): Promise<Listener> => {
-    const got: RelayRecord[] = [];
-    const told: Listener['told'] = [];
-    const opened = relays.open();
-    opened.link.onAway(() => told.push('away'));
-    opened.link.onBack(() => told.push('back'));
-    await opened.relay.start((of, record) => void (of === room && got.push(record)));
-    opened.relay.follow(new Set([room]));
-    return Object.assign(opened, { got, told });
-  };
-  const both: [Listener, Listener] = [await open(), await open()];
-  await until(() => both.every(({ link }) => !link.isAway));
-  await flows(both);
-  return both;
-}
-
-/** Both hear each other, sooner or later. */
-async function flows([a, b]: readonly [Listener, Listener]): Promise<void> {
-  const mark = { data: `{"mark":${Math.random()}}` };
-  const has = ({ got }: Listener): boolean => got.some(({ data }) => data === mark.data);
-  await until(
-    () => {
-      if (!has(b)) a.relay.publish(room, mark);
-      if (!has(a)) b.relay.publish(room, mark);
-      return has(a) && has(b);
-    },
-    'both replicas hear each other',
-    30_000,
-  );
-}
 
 redis.test('a Redis that is killed and comes back empty: told as away and back, and all is heard again', async () => {
   const server = await startRedis(onTestFinished);

@@ -1,37 +1,16 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { startAgentHub } from '../support/agentHub.ts';
+import { makeCertificate } from '../support/certificate.ts';
+import { needs } from '../support/needs.ts';
 import { until } from '../support/until.ts';
 
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
-
-test.skipIf(!hasOpenssl)('over https the certificate is checked, with an authority that is known it works', async () => {
+needs('openssl').test('over https the certificate is checked, with an authority that is known it works', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'agent-'));
-  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
-  const names = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-days',
-      '2',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-      ...names,
-    ],
-    { stdio: 'ignore' },
-  );
+  const { key, cert } = makeCertificate(onTestFinished, ['DNS:localhost']);
   const hub = await startAgentHub(0, { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') });
   onTestFinished(async () => {
     await hub.close();

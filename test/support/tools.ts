@@ -17,6 +17,7 @@ export const tools = {
   pgDump: { programs: ['pg_dump'], package: 'postgresql-client' },
   redis: { programs: ['redis-server'], package: 'redis-server' },
   nginx: { programs: ['nginx'], package: 'nginx' },
+  openssl: { programs: ['openssl'], package: 'openssl' },
   setpriv: { programs: ['setpriv'], package: 'util-linux' },
   ip: { programs: ['ip'], package: 'iproute2' },
   nft: { programs: ['nft'], package: 'nftables' },
