@@ -1,5 +1,6 @@
 /** What all replicas together may move: a budget per second, and nobody twice within ten minutes. */
 
+import { mending } from './mending.ts';
 import type { RedisLink } from './redisLink.ts';
 
 /** A connection that might be asked to move. */
@@ -59,7 +60,9 @@ export class Moves {
     if (candidates.length === 0 || wanted < 1) return [];
     const keys = [this.#link.key('moves', 'bucket'), this.#link.key('moves', 'moved')] as const;
     const pairs = candidates.flatMap(({ key, openMs }) => [key, Math.round(openMs)]);
-    const granted: unknown = await this.#link.commands.eval(script, 2, ...keys, perSecond, onceMs, maxRemembered, wanted, ...pairs);
+    const granted: unknown = await mending(this.#link, keys, () =>
+      this.#link.commands.eval(script, 2, ...keys, perSecond, onceMs, maxRemembered, wanted, ...pairs),
+    );
     if (!Array.isArray(granted)) return [];
     return granted.map((at) => candidates[at as number]).filter((candidate) => candidate !== undefined);
   }

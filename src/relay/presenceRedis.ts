@@ -45,8 +45,10 @@ export class RedisPresence implements Presence {
   readonly #rosters = new Map<string, Roster>();
   /** Rooms whose entry in Redis is not what is here. */
   readonly #dirty = new Set<string>();
-  /** All entries are dirty, for Redis may have lost some. */
-  #isAnew = false;
+  /** How often everything was to be told anew, for Redis may have lost some of it; and up to which time that was done. */
+  #anew = 0;
+  #toldAnew = 0;
+  #isFailing = false;
   #pending: { room: string; change: PresenceChange }[] = [];
   readonly #readings: Lookup<Elsewhere>;
   #rooms: RoomsOfPresence | undefined;
@@ -123,7 +125,7 @@ export class RedisPresence implements Presence {
   /** Redis may have lost everything; it takes a while until each replica has told it anew. */
   #tellAnew(): void {
     this.#wholeFromMs = performance.now() + this.#times.settleMs;
-    this.#isAnew = true;
+    this.#anew++;
     for (const room of this.#rooms?.names() ?? []) this.changed(room);
     this.#gather();
   }
@@ -142,7 +144,7 @@ export class RedisPresence implements Presence {
       if (this.#dirty.size > 0) this.#gather();
       if (this.#rosters.size > 0) await this.#read([...this.#rosters.keys()]);
     } catch (error) {
-      this.#options.failed(error, 'refreshing presence');
+      this.#fail(error, 'refreshing presence');
     }
   }
 
@@ -165,8 +167,7 @@ export class RedisPresence implements Presence {
     this.#lastWriteMs = performance.now();
     const pending = this.#pending;
     const rooms = [...this.#dirty];
-    const isAnew = this.#isAnew;
-    this.#isAnew = false;
+    const anew = this.#anew;
     this.#pending = [];
     this.#dirty.clear();
     try {
@@ -176,26 +177,33 @@ export class RedisPresence implements Presence {
         // oxlint-disable-next-line no-await-in-loop -- one bounded batch after the other
         await this.#store.write(some.map((room) => [room, encodeEntry(this.#rooms!.here(room))]));
       }
-      if (isAnew) await this.#store.markComplete();
+      if (anew > this.#toldAnew) await this.#store.markComplete();
+      this.#toldAnew = anew;
       const { relay, replica } = this.#options;
       for (const { room, change } of pending) relay.publish(room, encodeChange(replica, change));
       await this.#read(rooms.filter((room) => this.#rooms!.isTold(room)));
+      this.#isFailing = false;
       return true;
     } catch (error) {
       // Told when Redis is back; the others find in their next reading what changed.
       for (const room of rooms) this.#dirty.add(room);
-      this.#isAnew ||= isAnew;
       if (pending.length > 0) this.#options.dropped('presence_change', pending.length);
-      if (!this.#options.link.isAway) this.#options.failed(error, 'telling who is in the rooms');
+      if (!this.#options.link.isAway) this.#fail(error, 'telling who is in the rooms');
       return false;
     }
+  }
+
+  /** Tells the first failure of those that follow each other. */
+  #fail(error: unknown, what: string): void {
+    if (!this.#isFailing) this.#options.failed(error, what);
+    this.#isFailing = true;
   }
 
   async #answer(rooms: readonly string[]): Promise<ReadonlyMap<string, Elsewhere>> {
     try {
       return await this.#read(rooms);
     } catch (error) {
-      this.#options.failed(error, 'reading who is in rooms on other replicas');
+      this.#fail(error, 'reading who is in rooms on other replicas');
       return new Map();
     }
   }
@@ -205,10 +213,12 @@ export class RedisPresence implements Presence {
     const all = new Map<string, Elsewhere>();
     if (rooms.length === 0) return all;
     const begunMs = performance.now();
-    const replicas = await this.#store.read(rooms);
+    const { found, isComplete } = await this.#store.read(rooms);
+    // Before anyone who is missing in it counts as having left.
+    if (!isComplete && this.#anew === this.#toldAnew) this.#tellAnew();
     rooms.forEach((room, index) => {
       const entries = new Map<string, Entry>();
-      for (const [replica, texts] of replicas) {
+      for (const [replica, texts] of found) {
         const text = texts[index] ?? null;
         const entry = text === null ? undefined : parseEntry(text);
         if (entry) entries.set(replica, entry);

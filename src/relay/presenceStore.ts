@@ -1,6 +1,7 @@
 /** What Redis keeps of presence: per replica one hash with its rooms, which ends by itself when nobody refreshes it. */
 
 import type { ChainableCommander } from 'ioredis';
+import { mending } from './mending.ts';
 import type { RedisLink } from './redisLink.ts';
 
 /** The set of replicas lasts longer than any of their hashes; each replica puts itself in again and again. */
@@ -10,6 +11,14 @@ const perCommand = 500;
 
 /** A field that no room is named like: without it some of the others may have been lost. */
 const complete = '~';
+
+/** What the other replicas told. */
+export interface Told {
+  /** By replica that lives, of each room asked for, in their order. */
+  found: Map<string, (string | null)[]>;
+  /** False where Redis has lost what this replica told, and so perhaps what others did. */
+  isComplete: boolean;
+}
 
 /** All methods reject while Redis is away. */
 export class PresenceStore {
@@ -29,7 +38,7 @@ export class PresenceStore {
 
   /** Says that this replica lives; false where Redis does not have all that was written. */
   async refresh(): Promise<boolean> {
-    const answers = await run(this.#living(this.#link.commands.pipeline()).hexists(this.#own, complete));
+    const answers = await this.#run(this.#living(this.#link.commands.pipeline()).hexists(this.#own, complete));
     return answers.at(-1) === 1;
   }
 
@@ -40,7 +49,7 @@ export class PresenceStore {
       if (text === undefined) pipeline.hdel(this.#own, room);
       else pipeline.hset(this.#own, room, text);
     }
-    await run(this.#living(pipeline));
+    await this.#run(this.#living(pipeline));
   }
 
   /** All rooms of this replica have been written. */
@@ -48,18 +57,17 @@ export class PresenceStore {
     await this.#link.commands.hset(this.#own, complete, '1');
   }
 
-  /** What each other replica that lives has of these rooms, in their order. */
-  async read(rooms: readonly string[]): Promise<Map<string, (string | null)[]>> {
+  async read(rooms: readonly string[]): Promise<Told> {
     const members = await this.#link.commands.smembers(this.#replicas);
     const others = members.filter((replica) => replica !== this.#replica);
     const found = new Map<string, (string | null)[]>();
-    if (others.length === 0) return found;
     const pipeline = this.#link.commands.pipeline();
     for (const other of others) {
       pipeline.exists(this.#hashOf(other));
       for (let from = 0; from < rooms.length; from += perCommand)
         pipeline.hmget(this.#hashOf(other), ...rooms.slice(from, from + perCommand));
     }
+    pipeline.hexists(this.#own, complete);
     const answers = await run(pipeline);
     const perReplica = 1 + Math.ceil(rooms.length / perCommand);
     const dead: string[] = [];
@@ -70,12 +78,16 @@ export class PresenceStore {
     });
     // One that lives puts itself in again.
     if (dead.length > 0) await this.#link.commands.srem(this.#replicas, ...dead);
-    return found;
+    return { found, isComplete: answers.at(-1) === 1 };
   }
 
   /** Nobody is here any more. */
   async leave(): Promise<void> {
     await run(this.#link.commands.pipeline().del(this.#own).srem(this.#replicas, this.#replica));
+  }
+
+  #run(pipeline: ChainableCommander): Promise<unknown[]> {
+    return mending(this.#link, [this.#own, this.#replicas], () => run(pipeline));
   }
 
   /** Adds what keeps this replica known. */

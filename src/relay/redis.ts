@@ -9,8 +9,8 @@ export interface RedisRelayOptions {
   link: RedisLink;
   /** The id of this process. */
   replica: string;
-  /** `relay`: records that found no way out; `relay_record`: what came in was none. */
-  dropped?: (what: 'relay' | 'relay_record', count: number) => void;
+  /** `relay`: records that found no way out; `relay_kept`: that Redis could not keep, as for want of memory; `relay_record`: what came in was none. */
+  dropped?: (what: 'relay' | 'relay_kept' | 'relay_record', count: number) => void;
   /** How many records of a room Redis keeps for those who come later, as its newest; 0 of most. */
   kept?: (room: string, record: RelayRecord) => number;
   /** A room without members is heard for so long still: people come back. */
@@ -32,21 +32,31 @@ const maxBatch = 500;
 const keptS = 600;
 
 /**
- * For each record: keeps it if wanted, then publishes it. KEYS: of each record its list, or its channel where it is not kept.
+ * For each record: keeps it if wanted and possible, then publishes it, for which Redis needs neither memory nor a disk. Answers with how
+ * many it could not keep. What stands under the name of a list and is none makes room. KEYS: of each record its list, or its channel where it is not kept.
  * ARGV: the verb, the seconds to keep lists, then of each record its channel, how many to keep, the record.
  */
 const script = `
-local verb, seconds = ARGV[1], ARGV[2]
+local verb, seconds, lost = ARGV[1], ARGV[2], 0
+local function failed(answer) return type(answer) == 'table' and answer.err or '' end
 for i = 1, #KEYS do
   local at = 3 * i
   local keep, line = tonumber(ARGV[at + 1]), ARGV[at + 2]
   if keep > 0 then
-    local count = redis.call('rpush', KEYS[i], line)
-    if count == 1 or count % 30 == 0 then redis.call('expire', KEYS[i], seconds) end
-    if count >= keep + 30 then redis.call('ltrim', KEYS[i], -keep, -1) end
+    local count = redis.pcall('rpush', KEYS[i], line)
+    if string.find(failed(count), 'WRONGTYPE', 1, true) then
+      redis.call('del', KEYS[i])
+      count = redis.pcall('rpush', KEYS[i], line)
+    end
+    if failed(count) ~= '' then lost = lost + 1
+    else
+      if count == 1 or count % 30 == 0 then redis.call('expire', KEYS[i], seconds) end
+      if count >= keep + 30 then redis.call('ltrim', KEYS[i], -keep, -1) end
+    end
   end
   redis.call(verb, ARGV[at], line)
-end`;
+end
+return lost`;
 const scriptHash = createHash('sha1').update(script).digest('hex');
 
 /** What waits for one node of Redis. */
@@ -147,8 +157,10 @@ export class RedisRelay implements Relay {
   }
 
   #send(batch: Batch): void {
+    const { dropped } = this.#options;
     const sending = this.#run(batch)
-      .catch(() => this.#options.dropped?.('relay', batch.keys.length))
+      .then((lost) => void (lost > 0 && dropped?.('relay_kept', lost)))
+      .catch(() => dropped?.('relay', batch.keys.length))
       .then(() => {
         this.#chars -= batch.chars;
         this.#flying.delete(sending);
@@ -156,15 +168,16 @@ export class RedisRelay implements Relay {
     this.#flying.add(sending);
   }
 
-  async #run({ keys, args }: Batch): Promise<void> {
+  /** How many records were not kept. */
+  async #run({ keys, args }: Batch): Promise<number> {
     const { commands, isCluster } = this.#link;
     const all = [...keys, isCluster ? 'spublish' : 'publish', keptS, ...args];
     try {
-      await commands.evalsha(scriptHash, keys.length, ...all);
+      return Number(await commands.evalsha(scriptHash, keys.length, ...all));
     } catch (error) {
       // A Redis that is new to us, or was started anew.
       if (!(error instanceof Error && error.message.startsWith('NOSCRIPT'))) throw error;
-      await commands.eval(script, keys.length, ...all);
+      return Number(await commands.eval(script, keys.length, ...all));
     }
   }
 

@@ -1,5 +1,6 @@
 /** The rows by which replicas know each other: the contract, alone in memory, shared in Redis. */
 
+import { mending } from './mending.ts';
 import type { RedisLink } from './redisLink.ts';
 
 /** What a replica says of itself. */
@@ -64,7 +65,9 @@ export class RedisReplicas implements ReplicaStore {
 
   async exchange(own: ReplicaRow): Promise<ReplicaRow[]> {
     const { commands } = this.#link;
-    const [, found] = await Promise.all([commands.hset(this.#key, own.id, JSON.stringify(own)), commands.hgetall(this.#key)]);
+    const [, found] = await mending(this.#link, [this.#key], () =>
+      Promise.all([commands.hset(this.#key, own.id, JSON.stringify(own)), commands.hgetall(this.#key)]),
+    );
     const rows: ReplicaRow[] = [];
     for (const [id, text] of Object.entries(found).slice(0, maxRows)) {
       const row = parseRow(text);

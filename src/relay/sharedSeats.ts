@@ -1,5 +1,6 @@
 /** Counts the connections of people and addresses over all replicas, in Redis. */
 
+import { mending } from './mending.ts';
 import type { RedisLink } from './redisLink.ts';
 
 export interface SharedSeatsOptions {
@@ -55,6 +56,7 @@ export class SharedSeats {
   #others: string[] = [];
   /** What Redis has of this replica may be wrong. */
   #isDirty = true;
+  #isFailing = false;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: SharedSeatsOptions) {
@@ -100,20 +102,21 @@ export class SharedSeats {
 
   /** Says that this replica lives, mends what Redis has of it, and learns which others there are. Never rejects. */
   async refresh(): Promise<void> {
-    const { link, replica, failed } = this.#options;
+    const { link, replica } = this.#options;
     if (link.isAway) return;
     try {
       const { ttlMs } = this.#times;
       const [seconds] = await link.commands.time();
       const nowMs = Number(seconds) * 1_000;
-      await link.commands.zadd(this.#replicas, nowMs, replica);
+      await mending(link, [this.#replicas], () => link.commands.zadd(this.#replicas, nowMs, replica));
       await link.commands.zremrangebyscore(this.#replicas, 0, nowMs - 2 * ttlMs);
       this.#others = (await link.commands.zrange(this.#replicas, '0', '-1')).filter((other) => other !== replica);
       const isKnown = (await link.commands.pexpire(this.#hashOf(replica), ttlMs)) === 1;
       if (this.#isDirty || (!isKnown && this.#own.size > 0)) await this.#rewrite();
+      this.#isFailing = false;
     } catch (error) {
       this.#isDirty = true;
-      if (!link.isAway) failed(error, 'counting connections over all replicas');
+      this.#fail(error);
     }
   }
 
@@ -139,6 +142,13 @@ export class SharedSeats {
     await Promise.all(steps);
   }
 
+  /** Tells the first failure of those that follow each other: everyone who connects would be one. */
+  #fail(error: unknown): void {
+    const { link, failed } = this.#options;
+    if (!link.isAway && !this.#isFailing) failed(error, 'counting connections over all replicas');
+    this.#isFailing = true;
+  }
+
   #add(key: string, by: 1 | -1): void {
     const next = (this.#own.get(key) ?? 0) + by;
     if (next > 0) this.#own.set(key, next);
@@ -153,7 +163,7 @@ export class SharedSeats {
       return await Promise.race([answer, late.promise]);
     } catch (error) {
       this.#isDirty = true;
-      if (!this.#options.link.isAway) this.#options.failed(error, 'counting connections over all replicas');
+      this.#fail(error);
       return undefined;
     } finally {
       clearTimeout(timer);

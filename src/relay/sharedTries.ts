@@ -1,6 +1,7 @@
 /** Limits over all replicas how often something may be tried: counts in Redis that fade evenly with time. */
 
 import { createHash } from 'node:crypto';
+import { mending } from './mending.ts';
 import type { RedisLink } from './redisLink.ts';
 
 /**
@@ -52,10 +53,9 @@ export class SharedTries {
     if (link.isAway) return undefined;
     const tag = createHash('sha256').update(key).digest('base64url').slice(0, 22);
     try {
-      const [isAdded, before] = (await link.commands.eval(addScript, 1, link.key(tag, name), tries / perMs, by, most)) as [
-        unknown,
-        unknown,
-      ];
+      const count = link.key(tag, name);
+      const answer = await mending(link, [count], () => link.commands.eval(addScript, 1, count, tries / perMs, by, most));
+      const [isAdded, before] = answer as [unknown, unknown];
       return { isAdded: isAdded === 1, before: Number(before) };
     } catch (error) {
       if (!link.isAway) failed(error, 'counting tries over all replicas');

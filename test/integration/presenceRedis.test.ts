@@ -1,9 +1,8 @@
 /** Who is in a room, over several replicas and a real Redis. */
 
-import { afterAll, expect } from 'vitest';
-import { needs } from '../support/needs.ts';
+import { expect, test } from 'vitest';
 import { startPresence, times, type Member, type PresenceReplica } from '../support/presenceReplicas.ts';
-import { startRedis, type RedisProcess } from '../support/redis.ts';
+import { onEachRedis } from '../support/onEachRedis.ts';
 import { randomOf, seedFor } from '../support/seed.ts';
 import { until } from '../support/until.ts';
 
@@ -12,16 +11,7 @@ const ids = (...members: { id: string }[]): Set<string> => new Set(members.map((
 const sees = (member: Member, ...others: { id: string }[]): Promise<unknown> =>
   until(() => member.there !== undefined && member.there.symmetricDifference(ids(...others)).size === 0, `${member.id} sees who is there`);
 
-needs('redis').describe('presence through Redis', () => {
-  let redis: RedisProcess | undefined;
-  const started = async (): Promise<RedisProcess> => {
-    redis ??= await startRedis(afterAll);
-    await redis.start();
-    return redis;
-  };
-
-  const { test } = needs('redis');
-
+onEachRedis('presence through Redis', (started) => {
   test('members on all replicas see each other come and go, once, and are counted together', async () => {
     const { all } = await startPresence((await started()).url, 3);
     const [a, b, c] = all as [PresenceReplica, PresenceReplica, PresenceReplica];
@@ -136,17 +126,37 @@ needs('redis').describe('presence through Redis', () => {
     const [a, b] = all as [PresenceReplica, PresenceReplica];
     const [ann, bob] = [await a.join(room), await b.join(room)];
     await sees(ann, ann, bob);
-    await server.call('flushall');
-    await until(async () => (await a.hub.presence.counts(room)).clients === 2 && (await b.hub.presence.counts(room)).clients === 2);
+    await server.flush();
+    // Someone who comes now makes a replica read what is not told again yet.
+    const cleo = await a.join(room);
+    await until(async () => (await a.hub.presence.counts(room)).clients === 3 && (await b.hub.presence.counts(room)).clients === 3);
+    await sees(bob, ann, bob, cleo);
+    cleo.leave();
+    await sees(bob, ann, bob);
+    for (const { pushed } of [ann, bob]) expect(pushed.filter((push) => push.startsWith('leave'))).toEqual([`leave ${cleo.id}`]);
     const key = b.link.key('presence', 'made-up');
     for (const text of ['', '{', '[]', 'null', '{"people":-1,"agents":[]}', '{"people":1,"agents":[{"user":1,"client":"x"}]}']) {
       const before = dropped.length;
-      await server.call('hset', key, room, text);
-      await server.call('sadd', b.link.key('presence', 'replicas'), 'made-up');
+      await b.link.commands.hset(key, room, text);
+      await b.link.commands.sadd(b.link.key('presence', 'replicas'), 'made-up');
       await until(() => dropped.length > before);
     }
     await until(async () => (await a.hub.presence.counts(room)).clients === 2);
     expect(ann.there).toEqual(ids(ann, bob));
+  });
+
+  test('what stands under our names and is none of ours makes room', async () => {
+    const { all, failures } = await startPresence((await started()).url, 2);
+    const [a, b] = all as [PresenceReplica, PresenceReplica];
+    const [ann, bob] = [await a.join(room), await b.join(room)];
+    await sees(ann, ann, bob);
+    const replicas = a.link.key('presence', 'replicas');
+    for (const name of [replicas, ...(await a.link.commands.smembers(replicas)).map((id) => a.link.key('presence', id))])
+      await a.link.commands.set(name, 'no hash, no set');
+    const cleo = await b.join(room);
+    await sees(ann, ann, bob, cleo);
+    expect(ann.pushed.filter((push) => push.startsWith('leave'))).toEqual([]);
+    expect(failures.length).toBeLessThan(10);
   });
 
   test('whatever happens, everyone knows in the end who is there', async () => {
@@ -163,7 +173,7 @@ needs('redis').describe('presence through Redis', () => {
       const dice = random();
       if (dice < 0.55) members.push(await pick(all).join(pick(rooms)));
       else if (dice < 0.95 && members.length > 0) members.splice(Math.floor(random() * members.length), 1)[0]!.leave();
-      else await server.call('flushall');
+      else await server.flush();
       if (step % 10 === 0) await new Promise((resolve) => setTimeout(resolve, random() * 60));
     }
     for (const member of members) await sees(member, ...members.filter(({ room: name }) => name === member.room));

@@ -1,6 +1,6 @@
 /** The newest samples of a host in a real Redis: what one replica publishes another one finds there, checked, whole, and bounded. */
 
-import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
 import { refillRecent } from '../../src/actions/refillRecent.ts';
 import { insertSamples } from '../../src/data/samples.ts';
 import { newId } from '../../src/lib/id.ts';
@@ -9,14 +9,13 @@ import { hostRoom } from '../../src/protocol/rooms.ts';
 import { keptRecords, RecentSamples } from '../../src/relay/recentSamples.ts';
 import { SampleStream } from '../../src/streams/samples.ts';
 import { freshDatabase, type TestDatabase } from '../support/database.ts';
-import { needs } from '../support/needs.ts';
-import { startRedis, type RedisProcess } from '../support/redis.ts';
+import { onEachRedis } from '../support/onEachRedis.ts';
+import { startRedis, type RedisSetup } from '../support/redis.ts';
 import { RedisRelays, type OpenedRelay } from '../support/redisRelays.ts';
 import { until } from '../support/until.ts';
 
-needs('redis').describe('the newest samples in Redis', () => {
-  const { test } = needs('redis');
-  let redis: RedisProcess;
+onEachRedis('the newest samples in Redis', (started) => {
+  let redis: RedisSetup;
   let database: TestDatabase;
   const closers: (() => Promise<void>)[] = [];
   const whenDone = (close: () => Promise<void>): void => void closers.push(close);
@@ -24,7 +23,7 @@ needs('redis').describe('the newest samples in Redis', () => {
     for (let close = closers.pop(); close; close = closers.pop()) await close();
   });
   beforeAll(async () => {
-    redis = await startRedis(whenDone);
+    redis = await started();
     database = await freshDatabase(whenDone);
   });
 
@@ -73,7 +72,7 @@ needs('redis').describe('the newest samples in Redis', () => {
   }
 
   const keptOf = async (replica: Replica, host: string): Promise<number> =>
-    Number(await redis.call('llen', replica.link.keptKey(hostRoom(host))));
+    replica.link.commands.llen(replica.link.keptKey(hostRoom(host)));
   const upTo = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1);
 
   test('a replica that knows nothing of a host reads all of it there, and asks PostgreSQL nothing', async () => {
@@ -118,7 +117,7 @@ needs('redis').describe('the newest samples in Redis', () => {
     expect(await keptOf(a, many)).toBeGreaterThanOrEqual(300);
     expect(await keptOf(a, many)).toBeLessThan(340);
     expect(await keptOf(a, large)).toBeLessThan(70);
-    for (const host of [many, large]) expect(Number(await redis.call('ttl', a.link.keptKey(hostRoom(host))))).toBeGreaterThan(0);
+    for (const host of [many, large]) expect(await a.link.commands.ttl(a.link.keptKey(hostRoom(host)))).toBeGreaterThan(0);
   });
 
   test('what others than a hub wrote is passed over', async () => {
@@ -130,15 +129,18 @@ needs('redis').describe('the newest samples in Redis', () => {
     const key = a.link.keptKey(hostRoom(host));
     const wrong = { ...sampleOf(3), metrics: { n: 'x' } };
     for (const line of ['', 'x', '\t\t\t\t\t\t{', `\t\t\t\t\t\t${JSON.stringify(wrong)}`, '\t\t\t\t\t\t{}}\n{"push":{}}']) {
-      await redis.call('rpush', key, line);
+      await a.link.commands.rpush(key, line);
     }
     a.publish(host, sampleOf(2));
     await until(async () => (await keptOf(a, host)) === 7);
     expect(await b.offsets(host, { since: 0 })).toEqual([1, 2]);
-    await redis.call('del', key);
-    await redis.call('set', key, 'no list');
+    await a.link.commands.del(key);
+    await a.link.commands.set(key, 'no list');
     const [c] = (await replicas(1)).all as [Replica];
     expect(await c.offsets(host, { since: 0 })).toEqual([]);
+    a.publish(host, sampleOf(3));
+    await until(async () => (await a.link.commands.type(key)) === 'list', 'it makes room');
+    expect(await a.recent.read(host, 9)).toHaveLength(1);
   });
 
   test('a Redis that lost everything is filled anew; a deleted host is forgotten there too', async () => {
@@ -147,10 +149,10 @@ needs('redis').describe('the newest samples in Redis', () => {
     const [host, silent] = [newId(), newId()];
     for (let seq = 1; seq <= 20; seq++) a.publish(host, sampleOf(seq));
     await until(async () => (await keptOf(a, host)) === 20);
-    await redis.call('del', a.link.keptKey(hostRoom(host)));
+    await a.link.commands.del(a.link.keptKey(hostRoom(host)));
     await refillRecent(a, [host, silent]);
     expect(await b.offsets(host, { since: 0 })).toEqual(upTo(20));
-    expect(Number(await redis.call('ttl', a.link.keptKey(hostRoom(host))))).toBeGreaterThan(0);
+    expect(await a.link.commands.ttl(a.link.keptKey(hostRoom(host)))).toBeGreaterThan(0);
     expect([await keptOf(a, silent), asked()]).toEqual([0, 0]);
     b.samples.forget(host);
     await until(async () => (await keptOf(a, host)) === 0);

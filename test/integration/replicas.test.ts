@@ -11,7 +11,8 @@ import { MemoryReplicas, parseRow, RedisReplicas, type ReplicaRow } from '../../
 import { startTestApp, type TestApp } from '../support/app.ts';
 import { BrowserSocket } from '../support/browserSocket.ts';
 import { needs } from '../support/needs.ts';
-import { startRedis, type RedisProcess } from '../support/redis.ts';
+import { onEachRedis } from '../support/onEachRedis.ts';
+import { startRedis, type RedisProcess, type RedisSetup } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 
 const row: ReplicaRow = {
@@ -52,7 +53,10 @@ test('alone there is one row, always fresh', async () => {
 
 test('what was here for a while is the least that was told of late', async () => {
   let agent = 5;
-  const alone = replicaOn(new MemoryReplicas(), { counts: () => ({ connections: { agent, user: 0 }, rooms: 0 }), times: { everyMs: 20_000 } });
+  const alone = replicaOn(new MemoryReplicas(), {
+    counts: () => ({ connections: { agent, user: 0 }, rooms: 0 }),
+    times: { everyMs: 20_000 },
+  });
   await alone.read();
   expect(alone.steadyConnections).toBe(5);
   agent = 9;
@@ -79,10 +83,10 @@ function replicaOn(store: ReplicasParts['store'], over: Partial<ReplicasParts> =
   return replica;
 }
 
-needs('redis').describe('through Redis', () => {
-  let redis: RedisProcess;
+onEachRedis('through Redis', (started) => {
+  let redis: RedisSetup;
   beforeAll(async () => {
-    redis = await startRedis(afterAll);
+    redis = await started();
   });
   const open = async (hub = newId()): Promise<RedisLink> => {
     const address = parseRedisAddress(redis.url);
@@ -113,7 +117,7 @@ needs('redis').describe('through Redis', () => {
     expect(first.unchangedMs).toBeLessThan(10_000);
     await second.close();
     await until(() => namesSeen() === 0, 'the second is gone');
-    await redis.call('hset', link.key('replicas', 'rows'), 'x', 'no row', newId(), JSON.stringify(row));
+    await link.commands.hset(link.key('replicas', 'rows'), 'x', 'no row', newId(), JSON.stringify(row));
     await until(() => dropped >= 2, 'what is no row is dropped');
     expect(namesSeen()).toBe(0);
   });
@@ -124,10 +128,10 @@ needs('redis').describe('through Redis', () => {
     const gone: string[] = [];
     replicaOn(store, { vanished: ({ name }) => gone.push(name) });
     const key = link.key('replicas', 'rows');
-    await redis.call('hset', key, row.id, JSON.stringify({ ...row, at: Date.now(), draining: true, name: 'killed' }));
+    await link.commands.hset(key, row.id, JSON.stringify({ ...row, at: Date.now(), draining: true, name: 'killed' }));
     const other = { ...row, id: newId(), at: Date.now(), name: 'idle', draining: true, connections: { agent: 0, user: 0 } };
-    await redis.call('hset', key, other.id, JSON.stringify(other));
-    await until(async () => Number(await redis.call('hlen', key)) === 1, 'only the living one is left');
+    await link.commands.hset(key, other.id, JSON.stringify(other));
+    await until(async () => (await link.commands.hlen(key)) === 1, 'only the living one is left');
     expect(gone).toEqual(['killed']);
   });
 
@@ -149,6 +153,23 @@ needs('redis').describe('through Redis', () => {
     await granted(second, [{ key, openMs: 60_000 }], 1);
     expect((await second.take(many('c'), 5, 1_000)).length).toBeLessThanOrEqual(5);
     expect(await second.take([], 5, 1_000)).toEqual([]);
+  });
+
+  test('what stands in place of the rows or of the budget makes room', async () => {
+    const link = await open();
+    for (const key of [link.key('replicas', 'rows'), link.key('moves', 'bucket'), link.key('moves', 'moved')])
+      await link.commands.set(key, 'nothing of ours');
+    const store = new RedisReplicas(link, () => undefined);
+    await until(async () => (await store.exchange(row).catch(() => [])).length === 1, 'the row is there');
+    const moves = new Moves(link);
+    await until(async () => (await moves.take([{ key: 'one', openMs: 1 }], 1, 10).catch(() => [])).length === 1, 'one may move');
+  });
+});
+
+needs('redis').describe('through Redis', () => {
+  let redis: RedisProcess;
+  beforeAll(async () => {
+    redis = await startRedis(afterAll);
   });
 
   describe('whole hubs', () => {

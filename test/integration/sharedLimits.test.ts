@@ -1,6 +1,6 @@
 /** Limits that replicas share through a real Redis, and what holds while it is away. */
 
-import { expect, onTestFinished } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { createLoginLimits } from '../../src/auth/loginLimits.ts';
 import { createTries } from '../../src/auth/tries.ts';
 import { newId } from '../../src/lib/id.ts';
@@ -10,7 +10,8 @@ import { SharedSeats } from '../../src/relay/sharedSeats.ts';
 import { SharedTries } from '../../src/relay/sharedTries.ts';
 import { needs } from '../support/needs.ts';
 import { raw, serve, token, type Raw } from '../support/protocol.ts';
-import { startCluster, startRedis } from '../support/redis.ts';
+import { onEachRedis } from '../support/onEachRedis.ts';
+import { startRedis } from '../support/redis.ts';
 import { until } from '../support/until.ts';
 import type { ConformanceServer } from '../../src/conformance/server.ts';
 
@@ -48,12 +49,9 @@ async function startReplicas(url: string, count: number, answerMs = 2_000): Prom
 const seat = (key: string, most: number) => [{ key, most }];
 const count = async (answers: Promise<boolean>[]): Promise<number> => (await Promise.all(answers)).filter(Boolean).length;
 
-for (const [kind, start] of [
-  ['a single server', async () => (await startRedis(onTestFinished)).url],
-  ['a Cluster', async () => (await startCluster(onTestFinished)).url],
-] as const) {
-  needs('redis').test(`seats and tries on ${kind}: what is taken on one replica is taken on all, whoever is first`, async () => {
-    const replicas = await startReplicas(await start(), 3);
+onEachRedis('seats and tries', (started) => {
+  test('what is taken on one replica is taken on all, whoever is first', async () => {
+    const replicas = await startReplicas((await started()).url, 3);
     const [a, b, c] = replicas as [Replica, Replica, Replica];
     const all = Array.from({ length: 60 }, (_, n) => replicas[n % 3]!.seats.take(seat('user 1', 20)));
     expect(await count(all)).toBe(20);
@@ -68,7 +66,23 @@ for (const [kind, start] of [
     await until(() => tries[1]!.take('someone@example.org'), 'the try is there for others');
     expect(await tries[2]!.take('another@example.org')).toBe(true);
   });
-}
+
+  test('what stands under their names and is no count makes room', async () => {
+    const [a, b] = (await startReplicas((await started()).url, 2)) as [Replica, Replica];
+    const { link } = a;
+    const replicas = link.key('seats', 'replicas');
+    for (const key of [replicas, ...(await link.commands.zrange(replicas, '0', '-1')).map((id) => link.key('seats', id))])
+      await link.commands.set(key, 'no count');
+    // Nobody is kept out meanwhile.
+    expect(await a.seats.take(seat('user 1', 2))).toBe(true);
+    expect(await b.seats.take(seat('user 1', 2))).toBe(true);
+    await until(async () => {
+      const isTaken = await a.seats.take(seat('user 1', 2));
+      if (isTaken) a.seats.leave(['user 1']);
+      return !isTaken;
+    }, 'both seats are known again');
+  });
+});
 
 needs('redis').test('the seats of a replica that died are free soon, those of a living one stay', async () => {
   const redis = await startRedis(onTestFinished);
