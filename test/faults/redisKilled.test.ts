@@ -15,6 +15,8 @@ const awayMs = sized(4_000, 20_000);
 const replicas = 3;
 /** A sample that is shown so soon came by the relay. */
 const liveMs = 700;
+/** While Redis is away nobody is further behind those on the agent's own replica; in the short form the machine has other work. */
+const behindMs = sized(5_000, 2_000);
 
 needs('linux', 'nginx', 'redis').test(
   `Redis is killed under load, and comes back empty after ${awayMs / 1000} s`,
@@ -60,6 +62,7 @@ needs('linux', 'nginx', 'redis').test(
       awayMs,
       noticedMs: Math.round(noticedMs),
       lagP99Ms: { near: ms(before.near, 0.99), far: ms(before.far, 0.99) },
+      lagAwayP50Ms: { near: ms(away.near, 0.5), far: ms(away.far, 0.5) },
       lagAwayP99Ms: { near: ms(away.near, 0.99), far: ms(away.far, 0.99) },
       lagAwayMostMs: { near: ms(away.near, 1), far: ms(away.far, 1) },
       connectedMs: Math.round(connectedMs),
@@ -74,7 +77,9 @@ needs('linux', 'nginx', 'redis').test(
     // Positions went on unchanged: nobody had to begin anew, nobody even lost a room.
     expect(verdict.marks).toBe(firstMarks(viewers));
     expect(viewers.flatMap((viewer) => viewer.takeOutages())).toEqual([]);
-    expect(percentile(away.far, 0.99)).toBeLessThan(5_000);
+    // Each single sample: that none is missing is the verdict's.
+    expect(away.far.length).toBeGreaterThan(far.length);
+    expect(ms(away.far, 1) - ms(away.near, 1)).toBeLessThan(behindMs);
     expect(repairedMs).toBeLessThan(sized(20_000, 5_000));
   },
   sized(120_000, 600_000),

@@ -193,7 +193,8 @@ export async function startTestHub(whenDone: (close: () => Promise<void>) => voi
   };
 }
 
-function agentToken(key: KeyObject, host: string, hub: string, nowMs: number): Promise<string> {
+/** A connect token as an agent signs it. */
+export function agentToken(key: KeyObject, host: string, hub: string, nowMs: number): Promise<string> {
   const iat = Math.floor(nowMs / 1000);
   return new SignJWT({})
     .setProtectedHeader({ alg: 'EdDSA', typ: 'agent+jwt', kid: host })

@@ -7,6 +7,8 @@ export interface CrowdOptions {
   url: string;
   size: number;
   token(n: number): string;
+  /** What client `n` says when it connects for the time `count`, as agents do; default: nothing. */
+  data?(n: number, count: number): object;
   /** What client `n` follows. */
   rooms(n: number): readonly string[];
   /** Where client `n` connects from; default: any. */
@@ -98,6 +100,8 @@ class Member {
   #ws: WebSocket | undefined;
   #timer: NodeJS.Timeout | undefined;
   #attempts = 0;
+  #connects = 0;
+  #isConnected = false;
   #id = 0;
   #isOver = false;
 
@@ -109,7 +113,7 @@ class Member {
   }
 
   get hasJoined(): boolean {
-    return this.#ws?.readyState === WebSocket.OPEN && this.#inside.size === this.#rooms.size;
+    return this.#ws?.readyState === WebSocket.OPEN && this.#isConnected && this.#inside.size === this.#rooms.size;
   }
 
   connect(): void {
@@ -120,7 +124,10 @@ class Member {
     this.#ws = ws;
     ws.on('open', () => {
       this.#count().opened.push(performance.now());
-      this.#send({ id: ++this.#id, connect: { token: this.#options.token(this.#n) } });
+      this.#send({
+        id: ++this.#id,
+        connect: { token: this.#options.token(this.#n), data: this.#options.data?.(this.#n, ++this.#connects) },
+      });
     });
     ws.on('unexpected-response', (request, answer) => {
       countUp(this.#count().refused, answer.statusCode ?? 0);
@@ -148,6 +155,7 @@ class Member {
   /** The SDK's own backoff. */
   #comeBack(): void {
     this.#ws = undefined;
+    this.#isConnected = false;
     this.#inside.clear();
     this.#asked.clear();
     if (this.#isOver) return;
@@ -188,7 +196,8 @@ class Member {
       if (push.unsubscribe.code >= 2_500) this.#send(this.#subscribe(push.channel));
     } else if (connect) {
       this.#attempts = 0;
-      this.#send(...[...this.#rooms.keys()].map((room) => this.#subscribe(room)));
+      this.#isConnected = true;
+      if (this.#rooms.size > 0) this.#send(...[...this.#rooms.keys()].map((room) => this.#subscribe(room)));
     } else if (id !== undefined) {
       this.#answered(id, error, subscribe);
     }
