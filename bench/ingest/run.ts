@@ -15,8 +15,10 @@ import { metricCount } from './samples.ts';
 
 const hosts = Number(process.argv[2] ?? 1_000);
 const seconds = Number(process.argv[3] ?? 20);
-/** `sealing`: with the sealer at work, and nothing else. */
-const isSealing = process.argv[4] === 'sealing';
+/** With the sealer at work, and nothing else: `sealing` at one sample a second, `saturated` as fast as they are answered. */
+const sealing = process.argv[4];
+if (sealing !== undefined && sealing !== 'sealing' && sealing !== 'saturated')
+  throw new Error(`${sealing} is neither sealing nor saturated`);
 const ticksPerSecond = 100;
 
 /** CPU seconds used so far by a process, its children, and theirs that ended. */
@@ -90,12 +92,20 @@ const ready = await answer<Ready>(hub);
 const rows: string[][] = [];
 const pace = { ratePerSecond: 1, inFlight: 0 };
 const title = `${hosts} hosts × ${metricCount} metrics × 1 Hz`;
+const flood = { title: 'saturated, 4 unanswered each', ratePerSecond: 0, inFlight: 4 };
 const all: Run[] = [
   { title, ...pace, warmUpSeconds: 5, seconds, isSealing: false },
-  { title: 'saturated, 4 unanswered each', ratePerSecond: 0, inFlight: 4, warmUpSeconds: 5, seconds, isSealing: false },
+  { ...flood, warmUpSeconds: 5, seconds, isSealing: false },
 ];
+/** What is measured then holds the sealing of a whole minute, or of as many as there are seconds for. */
+const alone: Run = {
+  ...(sealing === 'saturated' ? flood : { title, ...pace }),
+  warmUpSeconds: 70,
+  seconds: Math.max(60, seconds),
+  isSealing: true,
+};
 // With a database of its own: what the others left would be sealed in its minute.
-const runs: Run[] = isSealing ? [{ title: `${title}, sealing`, ...pace, warmUpSeconds: 70, seconds: 60, isSealing }] : all;
+const runs: Run[] = sealing === undefined ? all : [{ ...alone, title: `${alone.title}, sealing` }];
 for (const run of runs) {
   const { cpu, committed, result, perSecond } = await measure(hub, ready, run);
   rows.push([
@@ -127,7 +137,7 @@ console.log(
   ),
 );
 
-if (!isSealing) await compareRivals();
+if (sealing === undefined) await compareRivals();
 hub.disconnect();
 await once(hub, 'exit');
 

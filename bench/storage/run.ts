@@ -1,7 +1,6 @@
 /** Measures what a day of history takes on disk, and what sealing it costs: `npm run bench -- storage [hosts minutes recording]`. */
 
-import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -15,14 +14,15 @@ import type { Pool } from '../../src/db/database.ts';
 import { startEmbedded } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { newId } from '../../src/lib/id.ts';
+import { postgresSeconds } from '../support/postgres.ts';
 import { show, table } from '../support/statistics.ts';
-import { readRecording, replay } from './replay.ts';
+import { recordingAt } from './recording.ts';
+import { replay } from './replay.ts';
 import { rivals } from './rivals.ts';
 
 const hostCount = Number(process.argv[2] ?? 200);
 const minutes = Number(process.argv[3] ?? 20);
 const recordingFile = process.argv[4];
-const recordSeconds = 180;
 /** Rivals grow linearly too, and take long to fill. */
 const rivalSamples = 20_000;
 const minuteMs = 60_000;
@@ -35,32 +35,8 @@ const folder = mkdtempSync(join(tmpdir(), 'hostroom-bench-'));
 chmodSync(folder, 0o755);
 const closers: (() => Promise<void>)[] = [];
 
-function recordingPath(): string {
-  if (recordingFile !== undefined && existsSync(recordingFile)) return recordingFile;
-  const file = recordingFile ?? join(folder, 'recording.ndjson.gz');
-  console.log(`Recording this machine for ${recordSeconds} s …`);
-  const done = spawnSync(process.execPath, [join(import.meta.dirname, 'record.ts'), String(recordSeconds), file], { stdio: 'inherit' });
-  if (done.status !== 0) throw new Error('the recording failed');
-  return file;
-}
-
-/** CPU seconds of PostgreSQL: all processes below the postmaster, those that ended too. */
-function postgresSeconds(postmaster: number): number {
-  const read = (pid: number, ended: boolean): number => {
-    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-      .replace(/^.*\) /, '')
-      .split(' ')
-      .map(Number);
-    return fields.slice(11, ended ? 15 : 13).reduce((sum, ticks) => sum + ticks, 0) / 100;
-  };
-  const children = readdirSync(`/proc/${postmaster}/task`).flatMap((task) =>
-    readFileSync(`/proc/${postmaster}/task/${task}/children`, 'utf8').split(' ').filter(Boolean).map(Number),
-  );
-  return read(postmaster, true) + children.reduce((sum, pid) => sum + read(pid, false), 0);
-}
-
 async function main(): Promise<void> {
-  const recording = readRecording(recordingPath());
+  const recording = recordingAt(recordingFile);
   const log = pino({ level: 'silent' });
   const embedded = await startEmbedded({ dataDir: join(folder, 'data'), log });
   closers.push(() => embedded.close());
