@@ -128,7 +128,7 @@ needs('nginx').test('nginx takes its configuration, which names every hub', () =
   const upstreams = [...config.matchAll(/server ([\d.]+):(\d+) /g)].map(([, address, port]) => ({ address, port }));
   const port = /\bPORT=(\d+)/.exec(dockerfile)![1];
   expect(upstreams).toEqual(hubs.map(([, { networks }]) => ({ address: networks!['default']!.ipv4_address, port })));
-  expect(services['nginx']!.ports).toEqual([`127.0.0.1:8080:${/listen (\d+);/.exec(config)![1]}`]);
+  expect(services['nginx']!.ports).toEqual([`127.0.0.1:8080:${/listen (\d+) /.exec(config)![1]}`]);
   expect(() => checkNginx(config.replace('least_conn;', 'most_conn;'), at)).toThrow(/most_conn/);
 });
 
