@@ -50,9 +50,9 @@ export async function buildStaleWeb(root: string): Promise<void> {
  */
 export async function buildWeb(root: string): Promise<void> {
   const { build } = await import('vite').catch((error: Error) => {
-    // It is there and does not load where npm left out a part for this platform, because the Node that ran npm was too old for it.
+    // It is there and does not load where npm left out a part for this platform.
     const remedy = existsSync(join(root, 'node_modules/vite'))
-      ? `Vite does not load (${error.message.split('\n')[0]}). Run "npm ci" with Node.js 20.19 or newer`
+      ? `Vite does not load (${error.message.split('\n')[0]}). Run "npm ci" again`
       : 'Vite is not installed. Run "npm ci" without --omit=dev';
     throw new Error(`${remedy}, then start again.`, { cause: error });
   });

@@ -1,0 +1,18 @@
+/** The lock file lets an old npm install everything: see .ci/portable-lock.mjs. */
+
+import { readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+
+interface Entry {
+  optional?: boolean;
+  os?: string[];
+  engines?: unknown;
+}
+
+test('no package for one platform asks for a version of the Node that runs npm (mend: node .ci/portable-lock.mjs)', () => {
+  const text = readFileSync(new URL('../../package-lock.json', import.meta.url), 'utf8');
+  const packages = Object.entries((JSON.parse(text) as { packages: Record<string, Entry> }).packages);
+  const forOnePlatform = packages.filter(([, entry]) => entry.optional && entry.os);
+  expect(forOnePlatform.length).toBeGreaterThan(50);
+  expect(forOnePlatform.filter(([, entry]) => entry.engines).map(([name]) => name)).toEqual([]);
+});
