@@ -5,13 +5,13 @@ import { parseArgs } from 'node:util';
 import process from 'node:process';
 import { findPrograms, type LocalCluster, maxReplicas, startLocalCluster } from './local/localCluster.ts';
 import { buildStaleWeb } from './local/webBuild.ts';
-import { configure, orExplain, root, stopOptions } from './run.ts';
+import { configure, orExplain, orUsage, root, stopOptions } from './run.ts';
 import { stopOnSignal } from './stop.ts';
 
 const usage = `npm run cluster -- --replicas N (1 to ${maxReplicas}; default 2)`;
 const replicas = readReplicas();
 const { config, log } = await configure();
-const programs = orEnd(() => findPrograms(config));
+const programs = orUsage(usage, () => findPrograms(config));
 await buildStaleWeb(root);
 const output = (who: string, line: string): void => void process.stdout.write(`${who} | ${line}\n`);
 const starting = orExplain(config, () => startLocalCluster({ config, log, root, replicas, programs, output }));
@@ -48,22 +48,12 @@ async function obey(running: LocalCluster, line: string): Promise<void> {
 }
 
 function readReplicas(): number {
-  return orEnd(() => {
+  return orUsage(usage, () => {
     const { values } = parseArgs({ options: { replicas: { type: 'string', default: '2' } } });
     const count = parseCount(values.replicas);
     if (count === undefined) throw new Error(`--replicas: ${JSON.stringify(values.replicas)} is not a number from 1 to ${maxReplicas}`);
     return count;
   });
-}
-
-/** What a person got wrong ends the process with 2. */
-function orEnd<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    process.stderr.write(`${(error as Error).message}\n${usage}\n`);
-    return process.exit(2);
-  }
 }
 
 function parseCount(text: string | undefined): number | undefined {

@@ -9,13 +9,13 @@ import { AppError } from './errors.ts';
 import { Closers } from './lib/closers.ts';
 import { createLog } from './ops/log.ts';
 import { preflight } from './preflight.ts';
-import { configure, orExplain, startHub, stopOptions } from './run.ts';
+import { configure, orExplain, orUsage, startHub, stopOptions } from './run.ts';
 import { stopOnSignal } from './stop.ts';
 import { openStorage } from './storage.ts';
 
-const { values } = parseArgs({
-  options: { 'sign-in-link': { type: 'boolean', default: false }, check: { type: 'boolean', default: false } },
-});
+const { values } = orUsage('npm run hub [-- --sign-in-link | --check]', () =>
+  parseArgs({ options: { 'sign-in-link': { type: 'boolean', default: false }, check: { type: 'boolean', default: false } } }),
+);
 const { config, log } = await configure();
 if (values.check) await printFindings();
 else if (values['sign-in-link']) await printLink();

@@ -5,10 +5,12 @@ import process from 'node:process';
 import { Closers } from './lib/closers.ts';
 import { DatabaseFault } from './db/database.ts';
 import { renewEpoch } from './db/migrate.ts';
-import { configure } from './run.ts';
+import { configure, orUsage } from './run.ts';
 import { openStorage } from './storage.ts';
 
-const { values } = parseArgs({ options: { 'new-epoch': { type: 'boolean', default: false } } });
+const { values } = orUsage('npm run migrate [-- --new-epoch]', () =>
+  parseArgs({ options: { 'new-epoch': { type: 'boolean', default: false } } }),
+);
 const { config, log } = await configure('migrate');
 const closers = new Closers();
 try {

@@ -94,3 +94,13 @@ function inUse(config: Config): string | undefined {
     return error instanceof DatabaseFault ? error.message : undefined;
   }
 }
+
+/** What a person got wrong on the command line ends the process with 2. */
+export function orUsage<T>(usage: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n${usage}\n`);
+    return process.exit(2);
+  }
+}
