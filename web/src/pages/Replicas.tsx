@@ -20,7 +20,15 @@ export default function Replicas() {
     const leaving = new AbortController();
     const read = async (): Promise<void> => {
       try {
-        setList(await call<ReplicaList>('GET', '/replicas', undefined, undefined, leaving.signal));
+        const answer = await call<Omit<ReplicaList, 'pending'> & Partial<ReplicaList>>(
+          'GET',
+          '/replicas',
+          undefined,
+          undefined,
+          leaving.signal,
+        );
+        // While an update rolls, a replica of the version before may answer, which tells nothing of these.
+        setList({ ...answer, pending: answer.pending ?? [] });
         setError(null);
       } catch (failure) {
         if (!leaving.signal.aborted) setError(messageOf(failure));
