@@ -8,6 +8,7 @@ import type { Client } from '../hub/client.ts';
 import type { Hub } from '../hub/hub.ts';
 import { Closing } from '../hub/refusal.ts';
 import { Gather } from '../lib/gather.ts';
+import { Lanes } from '../lib/lanes.ts';
 import { closes } from '../protocol/codes.ts';
 import type { EndCode } from '../protocol/codes.ts';
 import type { Event, EventWhat } from '../protocol/kinds.ts';
@@ -52,6 +53,8 @@ const sharedChanges = 3;
 const sharedWithinMs = 5 * 60_000;
 /** Who is marked online or offline so soon after another is so in the same statement; nobody waits for it. */
 const unhurriedMs = 50;
+/** Of the connections to PostgreSQL, so many may write that agents came and left. */
+const eventsAtOnce = 2;
 /** So many hosts' newest connections elsewhere are remembered, for a connection of theirs that is just being made here. */
 const maxElsewhere = 10_000;
 
@@ -71,6 +74,8 @@ export class AgentPresence {
   readonly #timers: NodeJS.Timeout[] = [];
   // Thousands of agents may come or go at once.
   readonly #announcing: Gather<Announcement, Announced | undefined>;
+  /** Each event is a transaction of its own: those of thousands must not keep announcements and samples waiting. */
+  readonly #events = new Lanes(eventsAtOnce);
   /** By host; whether it was not online before. */
   readonly #joining: Gather<string, boolean>;
   /** By host; whether it was online before. */
@@ -185,19 +190,23 @@ export class AgentPresence {
     if (loser.session.boot !== boot) this.#background('counting changes of identity', this.#countChange(host));
   }
 
+  #event(...of: Parameters<PresenceParts['event']>): Promise<unknown> {
+    return this.#events.run(() => this.#parts.event(...of));
+  }
+
   async #countChange(host: string): Promise<void> {
     const changes = await countIdentityChange(this.#parts.sql, host, { withinMs: sharedWithinMs, limit: sharedChanges });
-    if (changes >= sharedChanges) await this.#parts.event(host, 'identity_shared', { changes });
+    if (changes >= sharedChanges) await this.#event(host, 'identity_shared', { changes });
   }
 
   async #online(host: string): Promise<void> {
-    if (await this.#joining.ask(host)) await this.#parts.event(host, 'agent_joined');
+    if (await this.#joining.ask(host)) await this.#event(host, 'agent_joined');
   }
 
   async #offline({ host, group }: AgentSession): Promise<void> {
     if (this.#present.has(host) || !(await this.#parting.ask(host))) return;
     this.#parts.status(host, group, false);
-    await this.#parts.event(host, 'agent_left');
+    await this.#event(host, 'agent_left');
   }
 
   async #refresh(): Promise<void> {
@@ -226,7 +235,7 @@ export class AgentPresence {
     if (performance.now() < this.#deafUntilMs) return;
     const left = await this.#heedingSilence(sweepOffline(this.#parts.sql, this.#silentMs));
     for (const { id, group } of left) this.#parts.status(id, group, false);
-    await Promise.all(left.map(({ id }) => this.#parts.event(id, 'agent_left')));
+    await Promise.all(left.map(({ id }) => this.#event(id, 'agent_left')));
   }
 
   /** After so long without a word from any replica, the one that held the agent is dead. */
