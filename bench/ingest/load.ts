@@ -92,7 +92,10 @@ async function connect(order: Order, { id, token }: Ready['hosts'][number]): Pro
 process.once('message', (order: Order) => {
   void (async () => {
     const agents: Agent[] = [];
-    for (const host of order.hub.hosts) agents.push(await connect(order, host));
+    // Some at once: the hub announces in one statement those that come at the same moment.
+    for (let from = 0; from < order.hub.hosts.length; from += 50) {
+      agents.push(...(await Promise.all(order.hub.hosts.slice(from, from + 50).map((host) => connect(order, host)))));
+    }
     process.send?.('connected');
     const timers = agents.map((agent, i) => {
       if (order.ratePerSecond === 0) {
