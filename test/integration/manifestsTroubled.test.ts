@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { filledIn, render, type Manifest } from '../support/deployments/manifests.ts';
-import { named, type Workload } from '../support/deployments/references.ts';
+import { isWorkload, missingBeside, missingIn, named, type Workload } from '../support/deployments/references.ts';
 import { faultsOf } from '../support/deployments/schema.ts';
 import { needs } from '../support/needs.ts';
 
@@ -44,15 +44,26 @@ needs('kubectl').describe('a cluster that is not as it should be', () => {
     expect(text).toContain('"stabilizationWindowSeconds":600');
   });
 
-  test('a second hub in the namespace has nothing of the first', () => {
-    const overlay = 'overlays/second';
-    mkdirSync(join(copy, overlay));
-    const text = `resources: [../production]
+  /** Another hub for the namespace of an overlay, as docs/operations.md says. */
+  const renderSecond = (overlay: string): Manifest[] => {
+    mkdirSync(join(copy, `${overlay}-b`), { recursive: true });
+    const text = `resources: [../../${overlay}]
 nameSuffix: -b
 labels: [{ pairs: { app.kubernetes.io/instance: b }, includeSelectors: true }]
 `;
-    writeFileSync(join(copy, overlay, 'kustomization.yaml'), text);
-    const [first, second] = [rendered.get('overlays/production') ?? [], render(copy, overlay)];
+    writeFileSync(join(copy, `${overlay}-b`, 'kustomization.yaml'), text);
+    return render(copy, `${overlay}-b`);
+  };
+
+  test.each(overlays)('a second hub beside %s names only what is its own', (overlay) => {
+    const objects = renderSecond(overlay);
+    expect(objects.filter(({ kind }) => kind === 'Deployment').map(({ metadata }) => metadata.name)).toContain('hostroom-b');
+    const missing = objects.flatMap((object) => [...(isWorkload(object) ? missingIn(objects, object) : missingBeside(objects, object))]);
+    expect(missing).toEqual([]);
+  });
+
+  test('a second hub in the namespace has nothing of the first', () => {
+    const [first, second] = [rendered.get('overlays/production') ?? [], renderSecond('overlays/production')];
     const hub = named(second, 'Deployment', 'hostroom-b') as Workload;
     const selectors = (objects: readonly Manifest[]): Map<string, Record<string, string>> =>
       new Map(

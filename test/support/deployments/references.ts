@@ -133,6 +133,12 @@ export function* missingBeside(objects: readonly Manifest[], object: Manifest): 
       if (found?.spec['replicas'] !== undefined) yield `${where}: its target says replicas too`;
       return;
     }
+    case 'Role': {
+      const rules = object['rules'] as { resources: string[]; resourceNames?: string[] }[];
+      for (const { resources, resourceNames = [] } of rules.filter(({ resources }) => resources.includes('deployments/scale')))
+        for (const name of resourceNames) if (!named(objects, 'Deployment', name)) yield `${where}: ${resources.join()} of ${name}`;
+      return;
+    }
     case 'RoleBinding': {
       const { roleRef, subjects } = object as unknown as {
         roleRef: { kind: string; name: string };
