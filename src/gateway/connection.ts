@@ -227,10 +227,7 @@ export class Connection {
 
   #reply(command: Command, call: Call, answer: string | Later): void {
     if (typeof answer === 'string') return this.#send(answer);
-    answer.later.then(
-      (result) => this.#send(answer.encode(result)),
-      (error: unknown) => this.#fail(command, call, error),
-    );
+    answer.later.then((result) => this.#send(answer.encode(result))).catch((error: unknown) => this.#fail(command, call, error));
   }
 
   /** Answers what a handler threw. */

@@ -71,6 +71,8 @@ test('what fails for no reason of the client is error 100, logged and counted, a
     publish: async () => {
       throw new Error('secret details');
     },
+    // No JSON can say it.
+    rpc: (_client, { data }) => (data === 'odd' ? { later: Promise.resolve(1n) } : Promise.resolve(data)),
   });
   const log = { error: (_details: object, message: string) => void logged.push(message), warn: () => undefined, debug: () => undefined };
   const metrics = { received: () => undefined, error: (where: string) => void counted.push(where), dropped: () => undefined };
@@ -79,7 +81,12 @@ test('what fails for no reason of the client is error 100, logged and counted, a
   client.send({ id: 2, publish: { channel: 'a', data: 1 } }, { id: 3, rpc: { data: 7 } });
   expect((await client.reply(2)).error).toEqual({ code: 100, message: 'internal server error', temporary: true });
   expect((await client.reply(3)).rpc).toEqual({ data: 7 });
-  expect([logged, counted]).toEqual([['a command failed'], ['publish']]);
+  client.send({ id: 4, rpc: { data: 'odd' } });
+  expect((await client.reply(4)).error).toMatchObject({ code: 100 });
+  expect([logged, counted]).toEqual([
+    ['a command failed', 'a command failed'],
+    ['publish', 'rpc'],
+  ]);
 });
 
 test('a grant whose data fails leaves no subscription behind, and a failing farewell harms nobody', async () => {
