@@ -40,6 +40,13 @@ test('every job stands in a stage and needs only jobs of no later one', () => {
   }
 });
 
+test('nothing is deployed before packages and images were looked through for known holes', () => {
+  const deploying = jobs.filter(([, job]) => (job.stage ?? pipeline[job.extends ?? '']?.stage) === 'deploy');
+  expect(deploying.length).toBeGreaterThanOrEqual(4);
+  for (const [name, job] of deploying)
+    expect(job.needs ?? pipeline[job.extends ?? '']?.needs, name).toEqual(expect.arrayContaining(['packages', 'scan']));
+});
+
 test('every step is valid shell', () => {
   for (const { name, step } of steps) {
     const checked = spawnSync('sh', ['-n'], { input: step, encoding: 'utf8' });
