@@ -22,7 +22,7 @@ const patient = /^(host|fleet):|^~fleet$/;
 /** How long patient records gather: where there are few, there is little to save. */
 const quietWindowMs = 5;
 const busyWindowMs = 30;
-/** Records a millisecond from which on it is busy. */
+/** Patient records a millisecond from which on it is busy. */
 const busyRate = 0.25;
 /** Text on its way to Redis or waiting for it; about what a busy replica publishes in two seconds, which is as long as a command may take. */
 const maxChars = 16 * 1024 * 1024;
@@ -80,6 +80,7 @@ export class RedisRelay implements Relay {
   readonly #batches = new Map<number, Batch>();
   /** Characters that wait, or are sent and not answered. */
   #chars = 0;
+  /** Patient records that wait, and since when. */
   #gathered = 0;
   #gatheringSinceMs = 0;
   #window: NodeJS.Timeout | undefined;
@@ -104,11 +105,14 @@ export class RedisRelay implements Relay {
     if (!this.#deliver) return;
     const line = encodeRecord(this.#options.replica, record);
     if (this.#chars + line.length > maxChars) return this.#options.dropped?.('relay', 1);
-    if (this.#gathered++ === 0) this.#gatheringSinceMs = performance.now();
     this.#chars += line.length;
     this.#add(room, line, this.#options.kept?.(room, record) ?? 0);
-    if (!patient.test(room)) this.#urgent ??= setImmediate(() => this.#flush());
-    else this.#window ??= setTimeout(() => this.#flush(), this.#windowMs);
+    if (!patient.test(room)) {
+      this.#urgent ??= setImmediate(() => this.#flush());
+      return;
+    }
+    if (this.#gathered++ === 0) this.#gatheringSinceMs = performance.now();
+    this.#window ??= setTimeout(() => this.#flush(), this.#windowMs);
   }
 
   follow(rooms: RoomsHere, changed?: Iterable<string>): void {
@@ -148,9 +152,12 @@ export class RedisRelay implements Relay {
     clearImmediate(this.#urgent);
     this.#window = undefined;
     this.#urgent = undefined;
-    const elapsedMs = Math.max(1, performance.now() - this.#gatheringSinceMs);
-    this.#windowMs = this.#gathered / elapsedMs >= busyRate ? busyWindowMs : quietWindowMs;
-    this.#gathered = 0;
+    if (this.#gathered > 0) {
+      // Talk ends a window early: a few records before it are no rate.
+      const elapsedMs = Math.max(quietWindowMs, performance.now() - this.#gatheringSinceMs);
+      this.#windowMs = this.#gathered / elapsedMs >= busyRate ? busyWindowMs : quietWindowMs;
+      this.#gathered = 0;
+    }
     const batches = [...this.#batches.values()];
     this.#batches.clear();
     for (const batch of batches) this.#send(batch);
