@@ -33,7 +33,8 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
         return sum >= total * 0.98 && Math.max(...spread) / (sum / 3) <= 1.15 + (sized(20, 0) * 3) / sum;
       },
       'all replicas are near the mean',
-      120_000,
+      // What is promised; in the small form other tests run beside it.
+      sized(120_000, 90_000),
     );
     const spreadMs = performance.now() - readyMs;
     const after = new Map(await connections());
