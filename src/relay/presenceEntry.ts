@@ -3,6 +3,7 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
 import { Compile } from 'typebox/compile';
+import { tryParse } from '../lib/json.ts';
 import type { ClientInfo } from '../protocol/commands.ts';
 import { nobody, type Elsewhere, type Here, type PresenceChange } from './presence.ts';
 import type { RelayRecord } from './relay.ts';
@@ -50,7 +51,7 @@ export function encodeEntry({ agents, people }: Here): string | undefined {
 /** Undefined for what no replica of ours wrote. */
 export function parseEntry(text: string): Entry | undefined {
   if (text.length > maxTextChars) return undefined;
-  const value = parse(text);
+  const value = tryParse(text);
   return entry.Check(value) ? value : undefined;
 }
 
@@ -61,7 +62,7 @@ export const encodeChange = (replica: string, { what, info: who }: PresenceChang
 
 /** Undefined for what no replica of ours published. */
 export function parseChange({ data, presence }: RelayRecord): { replica: string; change: PresenceChange } | undefined {
-  const value = parse(data);
+  const value = tryParse(data);
   return presence && change.Check(value) ? { replica: value.replica, change: { what: presence, info: value.info } } : undefined;
 }
 
@@ -79,12 +80,4 @@ export function unite(entries: Iterable<Entry>): Elsewhere {
     list = one.people > 0 && !one.list ? undefined : list && [...list, ...known];
   }
   return { ...all, list };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

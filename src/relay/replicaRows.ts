@@ -1,5 +1,6 @@
 /** The rows by which replicas know each other: the contract, alone in memory, shared in Redis. */
 
+import { tryParse } from '../lib/json.ts';
 import { mending } from './mending.ts';
 import type { RedisLink } from './redisLink.ts';
 
@@ -88,12 +89,7 @@ const isCount = (value: unknown): value is number => typeof value === 'number' &
 
 /** What another replica wrote, of this version or another, or undefined. */
 export function parseRow(text: string): ReplicaRow | undefined {
-  let value: unknown;
-  try {
-    value = text.length <= maxRowChars ? JSON.parse(text) : undefined;
-  } catch {
-    return undefined;
-  }
+  const value = text.length <= maxRowChars ? tryParse(text) : undefined;
   if (typeof value !== 'object' || value === null) return undefined;
   const { id, name, node, version, startedAt, at, connections, rooms, messagesPerSecond, loopLagMs, ready, draining } =
     value as Partial<ReplicaRow>;
