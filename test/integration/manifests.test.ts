@@ -210,6 +210,15 @@ needs('kubectl').describe('each overlay', () => {
     });
   });
 
+  test('nginx has the time to stop without cutting anybody', () => {
+    const objects = rendered.get('overlays/production with components/nginx') ?? [];
+    const pod = (named(objects, 'Deployment', 'hostroom-nginx') as Workload).spec.template.spec;
+    const seconds = /"sleep","(\d+)"/.exec(JSON.stringify(pod.containers[0]))?.[1];
+    const shutdown = /worker_shutdown_timeout (\d+)s;/.exec(JSON.stringify(objects))?.[1];
+    expect(Number(seconds)).toBeGreaterThanOrEqual(10);
+    expect(Number(seconds) + Number(shutdown)).toBeLessThan(pod.terminationGracePeriodSeconds ?? 0);
+  });
+
   test('secrets that were not filled in stop the rendering', () => {
     expect(() => render(folder, 'overlays/production')).toThrow(/secret\.env/);
   });
