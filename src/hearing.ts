@@ -62,6 +62,8 @@ export async function startHearing(options: HearingOptions): Promise<void> {
   const elsewhere = new FleetElsewhere({ sql, board: fleet, clock, areAway, failed });
   if (link) elsewhere.start();
   closers.add('hosts elsewhere', () => elsewhere.close());
+  // So what is told in the moment Redis freezes is seen within 2 s, though it is called away only later.
+  link?.onLate(() => catchUp.doubt());
   link?.onBack(() => {
     catchUp.doubt();
     fleet.tellAnew();

@@ -73,7 +73,7 @@ export class CatchUp {
     this.#looking.start();
   }
 
-  /** Records may have been lost until now: looks at once, and closely for a while. */
+  /** Records may have been lost, or may not arrive: looks at once, and closely for a while. */
   doubt(): void {
     this.#awayMs = performance.now();
     this.#looking.hurry();

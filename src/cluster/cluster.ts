@@ -95,7 +95,7 @@ export class Cluster {
     const { link, log } = this.#parts;
     const { budget } = this.#drain;
     if (link && budget.isShort)
-      log.error(
+      log.warn(
         budget,
         'SHUTDOWN_GRACE is too short for a stop that moves clients gently; set it to 30s or more. The parts of the stop are cut',
       );

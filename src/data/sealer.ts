@@ -166,7 +166,8 @@ export class Sealer {
           const taken = await work.takeWork(tx, part, 1);
           await work.putBack(
             tx,
-            taken.map((one) => ({ ...one, tries: one.tries + 1 })),
+            // The column is a smallint.
+            taken.map((one) => ({ ...one, tries: Math.min(one.tries + 1, 1_000) })),
           );
           return undefined;
         });

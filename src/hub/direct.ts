@@ -1,4 +1,4 @@
-/** Hands bytes straight to a socket's handle, past Node's streams, whose work around one write is a tenth of a delivery. */
+/** Hands bytes straight to a socket's handle, past Node's streams, whose work around one write is a fifth of a delivery. */
 
 import type { Socket } from 'node:net';
 

@@ -5,6 +5,8 @@ export interface CanaryOptions {
   send: (text: string) => Promise<unknown>;
   /** `state` is another one. */
   changed: () => void;
+  /** None has arrived for longer than it should take, too short to call it away: told with every beat until one does. */
+  late?: () => void;
   /** What is sent is taken but does not arrive: the subscription is to be made anew. */
   deaf: () => void;
   /** What is sent has not been taken for a while, at last because of `error`. */
@@ -23,6 +25,7 @@ export class Canary {
   readonly #options: CanaryOptions;
   readonly #timer: NodeJS.Timeout;
   readonly #silentMs: number;
+  readonly #lateMs: number;
   /** Sent and not seen again, by number, with the time of sending; at most as many as fly within `silentMs`, and one more. */
   readonly #flying = new Map<string, number>();
   #count = 0;
@@ -33,8 +36,10 @@ export class Canary {
 
   constructor(options: CanaryOptions) {
     this.#options = options;
-    this.#silentMs = options.silentMs ?? 3_000;
-    this.#timer = setInterval(() => this.#beat(), options.everyMs ?? 1_000);
+    const { everyMs = 500, silentMs = 3_000 } = options;
+    this.#silentMs = silentMs;
+    this.#lateMs = 1.6 * everyMs;
+    this.#timer = setInterval(() => this.#beat(), everyMs);
   }
 
   get state(): CanaryState {
@@ -60,7 +65,9 @@ export class Canary {
   #beat(): void {
     const now = performance.now();
     for (const [text, sentMs] of this.#flying) if (now - sentMs > this.#silentMs) this.#flying.delete(text);
-    if (now - this.#lastArrivalMs > this.#silentMs) this.#set('away');
+    const silenceMs = now - this.#lastArrivalMs;
+    if (silenceMs > this.#silentMs) this.#set('away');
+    else if (silenceMs > this.#lateMs && this.#state === 'there') this.#options.late?.();
     this.fly();
   }
 

@@ -43,6 +43,7 @@ export class RedisLink {
   readonly #canaries = new Map<string, Canary>();
   readonly #subscriber: Subscriber;
   readonly #awayHandlers: (() => void)[] = [];
+  readonly #lateHandlers: (() => void)[] = [];
   readonly #backHandlers: (() => void)[] = [];
   #heard: (channel: string, text: string) => void = () => undefined;
   #state: 'unknown' | 'there' | 'away' = 'unknown';
@@ -73,6 +74,11 @@ export class RedisLink {
   /** Runs each time Redis goes away, also when it is not there at the start. */
   onAway(handler: () => void): void {
     this.#awayHandlers.push(handler);
+  }
+
+  /** Runs again and again while something seems to hold up what goes through Redis, before it counts as away. */
+  onLate(handler: () => void): void {
+    this.#lateHandlers.push(handler);
   }
 
   /** Runs each time Redis is back, the first time included, and after each cut of the subscription: what was told meanwhile is lost. */
@@ -127,6 +133,7 @@ export class RedisLink {
     const canary = new Canary({
       send: (text) => this.#publish(channel, text),
       changed: () => this.#look(),
+      late: () => this.#tell(this.#lateHandlers),
       deaf: () => this.#subscriber.renew(),
       mute: (error) => this.#renewCommands(error),
       seconds: this.#options.roundTripSeconds,

@@ -26,6 +26,15 @@ redis.test('a Redis that is killed and comes back empty: told as away and back, 
   for (const { told } of both) expect(told).toEqual(['back', 'away', 'back']);
 });
 
+redis.test('a Redis that freezes: told as late before it is called away', async () => {
+  const server = await startRedis(onTestFinished);
+  const both = await two(server.url);
+  const late = both.map(({ link }) => new Promise<boolean>((resolve) => link.onLate(() => resolve(link.isAway))));
+  server.freeze();
+  expect(await Promise.all(late)).toEqual([false, false]);
+  server.thaw();
+});
+
 redis.test('a Redis that freezes: commands end, and what is published meanwhile is bounded and counted', async () => {
   const server = await startRedis(onTestFinished);
   const both = await two(server.url);
