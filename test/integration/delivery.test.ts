@@ -47,14 +47,13 @@ test('nothing is deployed before packages and images were looked through for kno
     expect(job.needs ?? pipeline[job.extends ?? '']?.needs, name).toEqual(expect.arrayContaining(['packages', 'scan']));
 });
 
-test('every step is valid shell, every script a valid program', () => {
+test('every step and every script is valid shell', () => {
   for (const { name, step } of steps) {
     const checked = spawnSync('sh', ['-n'], { input: step, encoding: 'utf8' });
     expect(checked.stderr, `${name}: ${step}`).toBe('');
   }
   for (const script of readdirSync(join(root, '.ci'))) {
-    const [program, check] = script.endsWith('.mjs') ? [process.execPath, '--check'] : ['sh', '-n'];
-    expect(spawnSync(program, [check, join(root, '.ci', script)], { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
+    expect(spawnSync('sh', ['-n', join(root, '.ci', script)], { encoding: 'utf8' })).toMatchObject({ status: 0, stderr: '' });
   }
 });
 

@@ -1,5 +1,6 @@
 /**
- * `node src/pinned.mjs .ci/portableLock.ts`, after every change of package-lock.json: lets the npm of an old Node install what is for one platform.
+ * Lets the npm of an old Node install what is for one platform: `node src/pinned.mjs test/support/portableLock.ts` after every change of
+ * package-lock.json.
  *
  * npm leaves out an optional package whose "engines" the Node that runs npm does not meet, though the project runs on a Node of its own.
  */
@@ -11,7 +12,7 @@ interface Entry {
   engines?: unknown;
 }
 
-const file = new URL('../package-lock.json', import.meta.url);
+const file = new URL('../../package-lock.json', import.meta.url);
 const lock = JSON.parse(readFileSync(file, 'utf8')) as { packages: Record<string, Entry> };
 let removed = 0;
 for (const entry of Object.values(lock.packages)) {
