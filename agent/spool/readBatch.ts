@@ -87,7 +87,9 @@ export async function readBatch(reading: Reading): Promise<Batch | undefined> {
       bytes += record.body.length;
     }
     if (segment === segments.at(-1)) break;
+    // Where this one held a single record the next bears this very number.
     base += 1;
+    offset = 0;
   }
   upTo(Math.min(limit, reading.next()));
   batch.end = { number, base, offset };

@@ -35,8 +35,8 @@ function moved(config: string, { at, port, ports }: Place): string {
     .replace(/^ *resolver .*$/m, '')
     .replace(/^ *server [^ ;]+:8080(?: [^;]+)?;$/gm, () => (isFirst ? ((isFirst = false), servers) : ''))
     .replace(/listen 8080/, `listen 127.0.0.1:${port}`)
-    .replaceAll('/etc/nginx/location.conf', join(root, 'deployments/nginx/location.conf'))
-    .replaceAll('/tmp/', `${at}/`);
+    .replaceAll('/tmp/', `${at}/`)
+    .replaceAll('/etc/nginx/location.conf', join(root, 'deployments/nginx/location.conf'));
 }
 
 const shipped: Readonly<Record<string, (place: Place) => string>> = {
@@ -76,8 +76,8 @@ for (const [name, write] of Object.entries(shipped)) {
         stdio: 'ignore',
       },
     );
+    const ended = once(child, 'exit');
     onTestFinished(async () => {
-      const ended = once(child, 'exit');
       child.kill('SIGTERM');
       await ended;
     });

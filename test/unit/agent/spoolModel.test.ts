@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, onTestFinished, test } from 'vitest';
 import type { Backlog, SpoolEntry } from '../../../agent/spool.ts';
+import { seedFor } from '../../support/seed.ts';
 import { openTestSpool, type TestSpool } from '../../support/spool.ts';
 
 type Step =
@@ -30,8 +31,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 const nameOf = ({ boot, seq }: SpoolEntry): string => `${boot} ${seq}`;
 
 test('whatever happens in whatever order: what was not answered comes, what was on disk outlives every kill', async () => {
-  const seed = Math.floor(Math.random() * 2 ** 31);
-  process.stdout.write(`spool model: seed ${seed}\n`);
+  const seed = seedFor('spool model');
   const parent = mkdtempSync(join(tmpdir(), 'spool-'));
   onTestFinished(() => rmSync(parent, { recursive: true, force: true }));
   let runs = 0;

@@ -81,6 +81,17 @@ test('what one process leaves the next delivers, with its own boot, seq and time
   expect(openTestSpool({ folder }).spool.depth).toBe(0);
 });
 
+test('processes that leave a single sample each: the next delivers all of them', async () => {
+  for (let n = 0; n < 3; n++) {
+    const at = openTestSpool({ folder });
+    at.add(1);
+    at.spool.close();
+  }
+  const { spool, deliver } = openTestSpool({ folder });
+  expect(await deliver()).toHaveLength(3);
+  expect(spool.dropped).toBe(0);
+});
+
 test('a killed process loses nothing that was written, and what was committed does not come again', async () => {
   const first = openTestSpool({ folder });
   first.add(500);
