@@ -35,7 +35,7 @@ const oneRoom = {
   messageBytes: 300,
   rate: 0,
   window: 0,
-  warmupSeconds: 2,
+  warmupSeconds: 5,
   seconds: 6,
   stalled: 0,
   publishers: 1,
