@@ -70,6 +70,9 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
     };
     const update = await turn();
     const rollback = await turn(previous.root);
+    const chunks = async (): Promise<number> => (await rig.sql<[{ n: number }]>`select count(*)::int as n from sample_chunk`)[0].n;
+    // A minute is sealed a minute after its end.
+    if (isFull) await until(async () => (await chunks()) > 0, 'minutes of both versions are sealed', 300_000);
     const posted = await talk.end();
     const { verdict, shownAfterMs } = await load.settle();
     const stored = await rig.sql<StoredMessage[]>`
@@ -78,7 +81,6 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
     // What is missing is for the checker to tell.
     await until(() => reader.read.some((item) => 'offset' in item && item.offset === top), 'all is read', 30_000).catch(() => undefined);
     const talked = judgeTalk({ posted, stored, readers: [reader.read] });
-    const [sealed] = await rig.sql<[{ n: number }]>`select count(*)::int as n from sample_chunk`;
     printFigures('R28 update from the last release and rollback', {
       previous: previous.commit.slice(0, 7),
       replicas,
@@ -88,7 +90,7 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
       update,
       rollback,
       misunderstood: misunderstood.end(),
-      chunks: sealed.n,
+      chunks: await chunks(),
       messages: talked,
       shownAfterMs,
       ...verdict,
@@ -100,7 +102,6 @@ needs('linux', 'kubectl', 'nginx', 'redis').test(
     const cleanly = { exitCodes: Array.from({ length: replicas }, () => 0) };
     expect([update, rollback]).toMatchObject([cleanly, cleanly]);
     expect(misunderstood.end()).toEqual({});
-    if (isFull) expect(sealed.n).toBeGreaterThan(0);
   },
   sized(400_000, 1_500_000),
 );
