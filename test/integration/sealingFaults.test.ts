@@ -9,7 +9,20 @@ import { countWork } from '../../src/data/sealWork.ts';
 import { openDatabase } from '../../src/db/database.ts';
 import type { Pool } from '../../src/db/database.ts';
 import { freshDatabase } from '../support/database.ts';
-import { addHosts, checkRollups, minuteMs, openSince, read, rows, sampleRow, sealerOf, thisMinute, times } from '../support/sealing.ts';
+import {
+  addHosts,
+  checkRollups,
+  insertInPieces,
+  minuteMs,
+  mixedRows,
+  openSince,
+  read,
+  rows,
+  sampleRow,
+  sealerOf,
+  thisMinute,
+  times,
+} from '../support/sealing.ts';
 import { until } from '../support/until.ts';
 
 test('two sealers at once, with writers between: every sample in its chunk once', async () => {
@@ -19,10 +32,10 @@ test('two sealers at once, with writers between: every sample in its chunk once'
   const hosts = await addHosts(sql, 4);
   const start = thisMinute - 6 * minuteMs;
   await openSince(sql, start);
-  const given = hosts.flatMap((host) => rows(host, start, thisMinute)).sort((a, b) => ((a.at * 7) % 1_009) - ((b.at * 7) % 1_009));
+  const given = mixedRows(hosts, start, thisMinute);
   let writing = true;
   const write = async (): Promise<void> => {
-    for (let i = 0; i < given.length; i += 100) await insertSamples(sql, given.slice(i, i + 100));
+    await insertInPieces(sql, given);
     writing = false;
   };
   const sealers = [sealerOf(sql, { batch: 7 }), sealerOf(other.sql, { batch: 5, batchBytes: 30_000 })];

@@ -5,7 +5,6 @@ import { pathToFileURL } from 'node:url';
 import { pino } from 'pino';
 import { expect, onTestFinished, test } from 'vitest';
 import { MetricNames } from '../../src/data/metricNames.ts';
-import { insertSamples } from '../../src/data/samples.ts';
 import type { Sealer } from '../../src/data/sealer.ts';
 import { countWork } from '../../src/data/sealWork.ts';
 import { openDatabase } from '../../src/db/database.ts';
@@ -13,7 +12,19 @@ import type { Pool } from '../../src/db/database.ts';
 import { freshDatabase } from '../support/database.ts';
 import { makeRunFolder } from '../support/hostroom.ts';
 import { unpackPrevious } from '../support/previous.ts';
-import { addHosts, checkRollups, hourMs, minuteMs, openSince, read, rows, sealerOf, thisMinute, times } from '../support/sealing.ts';
+import {
+  addHosts,
+  checkRollups,
+  hourMs,
+  insertInPieces,
+  minuteMs,
+  mixedRows,
+  openSince,
+  read,
+  sealerOf,
+  thisMinute,
+  times,
+} from '../support/sealing.ts';
 
 const hostCount = 16;
 const minutes = 6;
@@ -46,11 +57,10 @@ test('sealers of two versions at once, with writers between: every sample in its
   const hosts = await addHosts(sql, hostCount);
   const start = thisMinute - minutes * minuteMs;
   await openSince(sql, start);
-  const given = hosts.flatMap((host) => rows(host, start, thisMinute)).sort((a, b) => ((a.at * 7) % 1_009) - ((b.at * 7) % 1_009));
+  const given = mixedRows(hosts, start, thisMinute);
   let writing = true;
   const write = async (): Promise<void> => {
-    // Each minute of a host in many pieces, so that whoever seals it has to merge.
-    for (let i = 0; i < given.length; i += 100) await insertSamples(sql, given.slice(i, i + 100));
+    await insertInPieces(sql, given);
     writing = false;
   };
   const sealers = [

@@ -5,7 +5,7 @@ import type { ChunkSample } from '../../src/chunks/samples.ts';
 import { readRaw, readRollups } from '../../src/data/history.ts';
 import type { HistoryParts } from '../../src/data/history.ts';
 import { MetricNames } from '../../src/data/metricNames.ts';
-import type { SampleRow } from '../../src/data/samples.ts';
+import { insertSamples, type SampleRow } from '../../src/data/samples.ts';
 import { Sealer } from '../../src/data/sealer.ts';
 import type { SealerOptions } from '../../src/data/sealer.ts';
 import type { Pool } from '../../src/db/database.ts';
@@ -37,6 +37,14 @@ export const processesRow = (host: string, at: number): SampleRow => {
 /** A sample per second. */
 export const rows = (host: string, fromMs: number, toMs: number): SampleRow[] =>
   Array.from({ length: Math.ceil((toMs - fromMs) / 1_000) }, (_, i) => sampleRow(host, fromMs + i * 1_000));
+
+/** The samples of several hosts, mixed, each minute of a host in many pieces, so that whoever seals it has to merge. */
+export const mixedRows = (hosts: readonly string[], fromMs: number, toMs: number): SampleRow[] =>
+  hosts.flatMap((host) => rows(host, fromMs, toMs)).sort((a, b) => ((a.at * 7) % 1_009) - ((b.at * 7) % 1_009));
+
+export async function insertInPieces(sql: Pool, given: readonly SampleRow[]): Promise<void> {
+  for (let i = 0; i < given.length; i += 100) await insertSamples(sql, given.slice(i, i + 100));
+}
 
 export function sealerOf(sql: Pool, over: Partial<SealerOptions> = {}): Sealer {
   const sealer = new Sealer({
